@@ -1,0 +1,49 @@
+# Everything below works on a fresh machine that has Python, pip and make: the first target that needs it makes .venv.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/ready
+TREE := src tests $(wildcard benchmarks)
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo     train five tasks on the docstrings of this machine's Python, and print where the report is"
+	@echo "make test     check style and types, then run all tests"
+	@echo "make check    check style and types only"
+	@echo "make format   rewrite the files in the house style"
+	@echo "make clean    delete the environment and all caches, but no run"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter of a new environment, WORKERS=8 the number of test processes."
+
+demo: $(READY)
+	@$(BIN)/motet demo
+
+# One thread each: the tests are small, and two processes share the cores better than two threads do.
+test: check
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(READY)
+	@$(BIN)/ruff check --quiet $(TREE)
+	@$(BIN)/ruff format --check --quiet $(TREE)
+	@$(BIN)/mypy --no-error-summary
+
+format: $(READY)
+	@$(BIN)/ruff check --fix --quiet $(TREE)
+	@$(BIN)/ruff format --quiet $(TREE)
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(TREE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone, so that no other package has a say in which build of it is taken. seqeval is published as
+# source only, which a pip before 23.1 can build no other way than --use-pep517.
+$(READY): pyproject.toml constraints.txt
+	@echo "Preparing $(VENV); the first time takes some minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline,dev]'
+	@touch $(READY)

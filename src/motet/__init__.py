@@ -1,0 +1,101 @@
+"""motet: train one text model on many tasks and keep every task at its own best.
+
+    >>> import motet
+    >>> tasks = [motet.Classification("mood", source="reviews.csv"), motet.Tagging("entities", source="news.conll")]
+    >>> run = motet.train(tasks, steps=1000, out="runs/first")  # doctest: +SKIP
+    >>> motet.load("runs/first").predict("what a day in Lisbon")  # doctest: +SKIP
+
+Importing motet imports nothing large: each name below is looked up when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motet.architectures.parallel.hard_sharing import HardSharing
+    from motet.balancing.losses.sum import Sum
+    from motet.data.per_value import per_value
+    from motet.data.sources import Source
+    from motet.encoders import Encoder
+    from motet.errors import UserError
+    from motet.model import MultiTaskModel, load
+    from motet.sampling.proportional import Proportional
+    from motet.sampling.temperature import Temperature
+    from motet.sampling.uniform import Uniform
+    from motet.tasks.classification import Classification
+    from motet.tasks.regression import Regression
+    from motet.tasks.tagging import Tagging
+    from motet.training.convergence import PRESETS, Never, Patience
+    from motet.training.experiment import Experiment, Training
+    from motet.training.responses import Continue, Distill, Drop, Stop
+    from motet.training.run import Run, resume, train
+    from motet.training.schedules import Joint, Sequential
+
+__version__ = "0.1.0"
+__all__ = [
+    "PRESETS",
+    "Classification",
+    "Continue",
+    "Distill",
+    "Drop",
+    "Encoder",
+    "Experiment",
+    "HardSharing",
+    "Joint",
+    "MultiTaskModel",
+    "Never",
+    "Patience",
+    "Proportional",
+    "Regression",
+    "Run",
+    "Sequential",
+    "Source",
+    "Stop",
+    "Sum",
+    "Tagging",
+    "Temperature",
+    "Training",
+    "Uniform",
+    "UserError",
+    "__version__",
+    "load",
+    "per_value",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "architectures.parallel.hard_sharing": ("HardSharing",),
+    "balancing.losses.sum": ("Sum",),
+    "data.per_value": ("per_value",),
+    "data.sources": ("Source",),
+    "encoders": ("Encoder",),
+    "errors": ("UserError",),
+    "model": ("MultiTaskModel", "load"),
+    "sampling.proportional": ("Proportional",),
+    "sampling.temperature": ("Temperature",),
+    "sampling.uniform": ("Uniform",),
+    "tasks.classification": ("Classification",),
+    "tasks.regression": ("Regression",),
+    "tasks.tagging": ("Tagging",),
+    "training.convergence": ("PRESETS", "Never", "Patience"),
+    "training.experiment": ("Experiment", "Training"),
+    "training.responses": ("Continue", "Distill", "Drop", "Stop"),
+    "training.run": ("Run", "resume", "train"),
+    "training.schedules": ("Joint", "Sequential"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'motet' has no attribute '{name}'")
+    value = getattr(import_module(f"motet.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Parallel architectures: tasks depend on nothing of each other but the layers they share."""

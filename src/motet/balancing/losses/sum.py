@@ -1,0 +1,33 @@
+"""The sum of the task losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motet.balancing.base import Balance, Balancer
+from motet.registry import register
+
+__all__ = ["Sum"]
+
+
+@register("balance", "sum")
+@dataclass(frozen=True, kw_only=True)
+class Sum(Balance):
+    """The sum of the task losses, each times the constant weight of its task.
+
+    Example:
+        >>> Sum()
+        Sum()
+    """
+
+    def build(self, tasks: Sequence[str]) -> Balancer:
+        return _Sum()
+
+
+class _Sum(Balancer):
+    def backward(self, losses: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
+        torch.stack([*losses.values(), *held.values()]).sum().backward()  # type: ignore[no-untyped-call]

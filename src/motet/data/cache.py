@@ -1,0 +1,61 @@
+"""The folder in which motet keeps what it can make again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from motet.errors import DataError
+
+__all__ = ["build_once", "cache_folder"]
+
+
+def cache_folder() -> Path:
+    """``MOTET_CACHE`` from the environment, else ``~/.cache/motet``."""
+    chosen = os.environ.get("MOTET_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "motet"
+
+
+def build_once(path: Path, build: Callable[[Path], None]) -> Path:
+    """Return `path`, letting `build` make that file or folder first if it is not there.
+
+    It appears whole or not at all, also when several processes build it at the same time: the first one wins.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as workshop:
+            made = Path(workshop) / path.name
+            build(made)
+            _settle(made)
+            _move(made, path)
+    except OSError as error:
+        raise DataError(
+            f"could not write {path}: {error.strerror or error}. "
+            f"Make room, or set MOTET_CACHE to a folder that can be written."
+        ) from error
+    return path
+
+
+def _settle(made: Path) -> None:
+    """Force files to disk before they get their name, so that a power cut leaves no empty file under it."""
+    for file in [made] if made.is_file() else sorted(made.rglob("*")):
+        if file.is_file():
+            with file.open("rb+") as handle:
+                os.fsync(handle.fileno())
+
+
+def _move(made: Path, path: Path) -> None:
+    try:
+        made.replace(path)
+    except OSError:
+        if not path.is_dir():  # a folder cannot replace one that another process put there meanwhile
+            raise
+        shutil.rmtree(made)

@@ -1,0 +1,214 @@
+"""The splits of a table: which there are, how they agree, who is in them.
+
+Draws are by hash: a row's rank depends on the seed, the purpose and its number alone. So they are the same with every
+version of every library, and the rows of a smaller draw are among those of a larger one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from datasets import Dataset, Features
+
+from motet.errors import DataError, Problem, nearest
+
+__all__ = ["ID", "SPLITS", "Part", "agree", "choose", "cut", "digest", "draw", "identify"]
+
+ID = "__id__"
+SPLITS = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test",),
+    "unlabelled": ("unlabelled", "unlabeled", "unsupervised"),
+}
+
+
+class Part(NamedTuple):
+    """The rows of one split, and the columns that do not hold one kind of value, with what they hold."""
+
+    dataset: Dataset
+    mixed: Mapping[str, str]
+
+
+def digest(*parts: object) -> str:
+    """A fingerprint of some values, the same in every process and on every machine."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def choose(available: Iterable[str], wanted: Mapping[str, str], origin: str) -> dict[str, str]:
+    """Which file, hub split or key holds which split.
+
+    Args:
+        available: names that are there, such as ``train.jsonl.gz`` or ``dev``.
+        wanted: what the user says; replaces the search for customary names.
+        origin: what the names are in, for messages.
+
+    Raises:
+        DataError: no train split, a name that is not there, or two names for one split.
+    """
+    names = sorted(map(str, available))
+    if wanted:
+        problems = [
+            Problem(f"splits.{split}", f"is not in {origin}", name, nearest(name, names))
+            for split, name in wanted.items()
+            if name not in names
+        ]
+        if problems:
+            raise DataError(problems)
+        return {split: wanted[split] for split in SPLITS if split in wanted}
+    found = {split: [name for name in names if name.split(".")[0] in customary] for split, customary in SPLITS.items()}
+    if not found["train"]:
+        raise DataError(Problem(origin, "must have a train split", remedy=nearest("train", names)))
+    double = [
+        Problem(origin, f"must have one {split} split, found {' and '.join(several)}", remedy="Choose with `splits`.")
+        for split, several in found.items()
+        if len(several) > 1
+    ]
+    if double:
+        raise DataError(double)
+    return {split: only[0] for split, only in found.items() if only}
+
+
+def agree(parts: Mapping[str, Part], origin: str) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """The splits with the same type in each column that they share, and the columns that could not be brought to one.
+
+    Whole numbers and numbers become numbers. What cannot be brought together becomes text.
+
+    Raises:
+        DataError: a split without rows, or no column that all labelled splits share.
+    """
+    datasets = {split: part.dataset for split, part in parts.items()}
+    empty = [split for split, dataset in datasets.items() if not len(dataset)]
+    if empty:
+        raise DataError([Problem(f"{origin}, {split}", "must hold at least one row") for split in empty])
+    mixed = {name: f"holds {kinds} in {split}" for split, part in parts.items() for name, kinds in part.mixed.items()}
+    for column in shared_columns(datasets, origin):
+        clash = _bring_to_one_type(datasets, column)
+        if clash:
+            mixed.setdefault(column, clash)
+    return datasets, mixed
+
+
+def shared_columns(datasets: Mapping[str, Dataset], origin: str) -> list[str]:
+    """The columns that every labelled split has.
+
+    Raises:
+        DataError: there are none.
+    """
+    labelled = {split: dataset.column_names for split, dataset in datasets.items() if split != "unlabelled"}
+    shared = [column for column in labelled["train"] if all(column in columns for columns in labelled.values())]
+    if not shared:
+        found = "; ".join(f"{split} has {', '.join(columns)}" for split, columns in labelled.items())
+        raise DataError(Problem(origin, f"the splits must share columns: {found}"))
+    return shared
+
+
+def _bring_to_one_type(datasets: dict[str, Dataset], column: str) -> str:
+    """Cast the column where splits differ; returns what it holds where, if only text holds all of it."""
+    types = {split: _type(dataset, column) for split, dataset in datasets.items() if column in dataset.column_names}
+    clash = ""
+    try:
+        schemas = [pa.schema([(column, found)]) for found in types.values()]
+        common = pa.unify_schemas(schemas, promote_options="permissive").field(column).type
+    except pa.ArrowException:
+        common = pa.string()
+        clash = "holds " + ", ".join(f"{found} in {split}" for split, found in types.items())
+    feature = Features.from_arrow_schema(pa.schema([(column, common)]))[column]
+    for split, found in types.items():
+        if found != common:
+            fingerprint = digest(datasets[split]._fingerprint, column, str(common))
+            datasets[split] = datasets[split].cast_column(column, feature, new_fingerprint=fingerprint)
+    return clash
+
+
+def _type(dataset: Dataset, column: str) -> pa.DataType:
+    return dataset.features.arrow_schema.field(column).type
+
+
+def identify(datasets: Mapping[str, Dataset], column: str, origin: str) -> dict[str, Dataset]:
+    """Every split with one more column, ``__id__``: text that is unique in the split.
+
+    Args:
+        datasets: the splits.
+        column: the column with the ids. If empty, the column ``id`` serves where it can; else ids are ``train:1``
+            for the first row of the train split, and so on.
+        origin: what the splits are in, for messages.
+
+    Raises:
+        DataError: the named column is missing, or an id is missing or repeated.
+    """
+    problems: list[Problem] = []
+    identified = {}
+    for split, dataset in datasets.items():
+        if ID in dataset.column_names:
+            raise DataError(Problem(f"{origin}, {split}", f"must not have a column `{ID}`: motet keeps its ids there"))
+        ids, fault = _ids(dataset, split, column or "id")
+        if fault and column:
+            problems.append(Problem(f"{origin}, {split}", fault))
+        fingerprint = digest(dataset._fingerprint, split, column)
+        identified[split] = dataset.add_column(ID, ids, new_fingerprint=fingerprint)
+    if problems:
+        raise DataError(problems)
+    return identified
+
+
+def _ids(dataset: Dataset, split: str, column: str) -> tuple[list[str], str]:
+    """The ids of the rows, and why the column cannot give them, if it cannot."""
+    numbers = [f"{split}:{row}" for row in range(1, len(dataset) + 1)]
+    if column in dataset.column_names:
+        values = dataset.select_columns([column]).with_format("arrow")[:][column].to_pylist()
+        fault = _fault(values)
+        return (numbers if fault else list(map(str, values))), fault and f"`{column}` must tell rows apart: {fault}"
+    missing = f"has no column `{column}` for ids. {nearest(column, dataset.column_names)}"
+    return numbers, "" if split == "unlabelled" else missing
+
+
+def _fault(values: Sequence[Any]) -> str:
+    """Why some values cannot be ids; empty if they can."""
+    first: dict[str, int] = {}
+    for row, value in enumerate(values, 1):
+        if value is None:
+            return f"row {row} has none"
+        if str(value) in first:
+            return f"`{value}` stands in rows {first[str(value)]} and {row}"
+        first[str(value)] = row
+    return ""
+
+
+def cut(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """A train split without, and a validation split of, a share of the rows.
+
+    Raises:
+        DataError: there is only one row.
+    """
+    total = len(dataset)
+    if total < 2:
+        raise DataError("There is one row only: nothing can be cut off for validation.")
+    count = min(max(1, round(share * total)), total - 1)
+    chosen = set(_drawn(count, total, "validation", seed))
+    kept = [row for row in range(total) if row not in chosen]
+    return _take(dataset, kept, "cut", share, seed), _take(dataset, sorted(chosen), "validation", share, seed)
+
+
+def draw(dataset: Dataset, count: int, split: str, seed: int) -> Dataset:
+    """At most `count` rows of a split, in their order."""
+    if count >= len(dataset):
+        return dataset
+    return _take(dataset, sorted(_drawn(count, len(dataset), f"rows of {split}", seed)), "draw", split, count, seed)
+
+
+def _drawn(count: int, total: int, purpose: str, seed: int) -> list[int]:
+    def rank(row: int) -> bytes:
+        return hashlib.blake2b(f"{seed} {purpose} {row}".encode(), digest_size=16).digest()
+
+    return heapq.nsmallest(count, range(total), key=rank)
+
+
+def _take(dataset: Dataset, rows: Sequence[int], *how: object) -> Dataset:
+    """Some rows as a table of their own, so that position in the data set and in its Arrow table are the same."""
+    fingerprint = digest(dataset._fingerprint, how)
+    return dataset.select(rows, new_fingerprint=fingerprint + "s").flatten_indices(new_fingerprint=fingerprint)

@@ -1,0 +1,177 @@
+"""One label out of several, for a text or a pair of texts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import Self
+
+from motet import metrics
+from motet.errors import DataError, Problem, nearest
+from motet.registry import register
+from motet.tasks.base import Inputs, Level, Scores, Task
+
+__all__ = ["Classification", "class_problems", "cross_entropy", "soft_cross_entropy", "text_columns"]
+
+
+@register("task", "classification")
+@dataclass(frozen=True)
+class Classification(Task):
+    """One label out of several, for a text or a pair of texts.
+
+    True-label loss: cross-entropy. Distillation: cross-entropy against the teacher's softmax at a temperature, times
+    its square (Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network").
+
+    Args:
+        text: the column of the text, or two columns for a pair.
+        label: the column of the label.
+        classes: all labels; by default those found in the training split, sorted.
+        positive: the label that `f1_positive` is about; by default the last one.
+        label_smoothing: share of the target spread evenly over all labels.
+
+    Relations:
+        `Tagging` gives a label to every word; `Regression` gives a number.
+
+    Example:
+        >>> import motet
+        >>> motet.Classification("emotion", source="data/emotion", text="text", label="label").headline
+        'accuracy'
+    """
+
+    _: KW_ONLY
+    text: str | tuple[str, str] = "text"
+    label: str = "label"
+    classes: tuple[str, ...] = ()
+    positive: str = ""
+    label_smoothing: float = 0.0
+
+    level: ClassVar[Level] = "text"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "matthews", "f1_positive")
+
+    def problems(self) -> Iterable[Problem]:
+        yield from super().problems()
+        yield from class_problems(self.classes, self.label_smoothing)
+        if self.positive and self.classes and self.positive not in self.classes:
+            yield Problem(
+                "positive", f"is not one of the labels. {nearest(self.positive, self.classes)}", self.positive
+            )
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs(text_columns(self.text))
+
+    @property
+    def target(self) -> str:
+        return self.label
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    @property
+    def answer(self) -> str:
+        return f"{len(self.classes)} labels"
+
+    def resolve(self, answers: Sequence[Any]) -> Self:
+        counts = Counter(map(str, answers))
+        if len(counts) < 2:
+            found = f"only `{next(iter(counts))}`" if counts else "no label at all"
+            raise DataError(
+                Problem(
+                    f"tasks.{self.name}",
+                    f"needs at least two classes in the training split, found {found}",
+                    remedy=f"Is `{self.label}` the right column?",
+                )
+            )
+        classes = self.classes or tuple(sorted(counts, key=_natural))
+        return replace(self, classes=classes, positive=self.positive or classes[-1])
+
+    def complaint(self, answer: Any, row: Mapping[str, Any]) -> str:
+        if isinstance(answer, (list, dict)):
+            return f"must be one label, found {type(answer).__name__}"
+        if self.classes and str(answer) not in self.classes:
+            return f"`{answer}` is not in the label set. {nearest(str(answer), self.classes)}"
+        return ""
+
+    def encode(self, answer: Any) -> Sequence[float]:
+        return (self.classes.index(str(answer)),)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(logits, target, self.label_smoothing)
+
+    def distillation(self, logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+        return soft_cross_entropy(logits, teacher, temperature)
+
+    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> list[dict[str, Any]]:
+        chances = softmax(logits)
+        return [
+            {"label": self.classes[int(row.argmax())], "scores": dict(zip(self.classes, row.tolist(), strict=True))}
+            for row in chances
+        ]
+
+    def score(self, logits: np.ndarray, lengths: np.ndarray, targets: Sequence[np.ndarray]) -> Scores:
+        truth = np.concatenate([np.zeros(0), *targets]).astype(np.int64)
+        guess = logits.argmax(axis=1)
+        return metrics.classification(
+            truth, guess, classes=len(self.classes), positive=self.classes.index(self.positive)
+        )
+
+
+def text_columns(text: str | Sequence[str]) -> tuple[str, ...]:
+    """One or two column names, as a tuple."""
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def class_problems(classes: tuple[str, ...], label_smoothing: float) -> Iterable[Problem]:
+    """What is wrong with a label set and its smoothing."""
+    twice = [label for label, count in Counter(classes).items() if count > 1]
+    if twice:
+        yield Problem("classes", "must name each label once", ", ".join(twice))
+    if len(classes) == 1:
+        yield Problem("classes", "must hold at least two labels", classes[0])
+    if not 0.0 <= label_smoothing < 1.0:
+        yield Problem("label_smoothing", "must be at least 0 and below 1", str(label_smoothing))
+
+
+def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy summed over units, in float32."""
+    return functional.cross_entropy(
+        logits.float(), target.long(), ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
+    )
+
+
+def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """``-temperature**2 * sum(q * log p)`` with q and p the softmax of teacher and student at the temperature.
+
+    Its gradient at temperature 1 is ``p - q``, as that of the divergence KL(q || p), from which it differs by the
+    teacher's entropy.
+    """
+    q = functional.softmax(teacher.float() / temperature, dim=-1)
+    log_p = functional.log_softmax(logits.float() / temperature, dim=-1)
+    return -(temperature**2) * (q * log_p).sum()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+IGNORED = -100  # the target of a unit that has no true label
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Numbers by value, then words by spelling; `nan` has no place among numbers."""
+    with suppress(ValueError):
+        number = float(label)
+        if not math.isnan(number):
+            return 0, number, label
+    return 1, 0.0, label

@@ -1,0 +1,141 @@
+"""Soft labels: the predictions of a task's best weights on its training set, and the loss against them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from motet.data.batches import Chunk
+from motet.data.corpus import Examples
+from motet.data.encoding import Ragged
+from motet.errors import RunError
+from motet.model import MultiTaskModel
+from motet.runs import write_atomically
+from motet.training.devices import Devices
+from motet.training.evaluation import Predictions
+
+__all__ = ["OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher"]
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """Recorded logits of all training examples of one task, read memory-mapped.
+
+    The file is Arrow IPC with the columns `id` and `logits` (all units of the example, one after the other), in the
+    order of the training examples. Its metadata name the task, the teacher's weights and the number of outputs.
+
+    Args:
+        path: the file.
+        outputs: logits a unit.
+        logits: by example.
+    """
+
+    path: Path
+    outputs: int
+    logits: Ragged
+
+    @classmethod
+    def write(cls, path: Path, predictions: Predictions, ids: list[str], metadata: Mapping[str, Any]) -> None:
+        """Write the file, atomically."""
+        outputs = predictions.logits.shape[1]
+        offsets = np.concatenate([[0], np.cumsum(predictions.lengths * outputs)])
+        values = pa.array(predictions.logits.astype(np.float32).reshape(-1))
+        logits = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
+        described = {"motet": json.dumps({**metadata, "outputs": outputs})}
+        schema = pa.schema([("id", pa.string()), ("logits", pa.large_list(pa.float32()))], metadata=described)
+        table = pa.Table.from_arrays([pa.array(ids, pa.string()), logits], schema=schema)
+
+        def write(file: Path) -> None:
+            with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+                writer.write_table(table, max_chunksize=1 << 16)
+
+        write_atomically(path, write)
+
+    @classmethod
+    def read(cls, path: Path, task: str, examples: Examples) -> SoftLabels:
+        """Open the file and check that it covers exactly the examples of the task.
+
+        Raises:
+            RunError: missing, damaged, another task's, or not of these training rows.
+        """
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            described = json.loads(table.schema.metadata[b"motet"])
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+            raise RunError(f"{path} cannot be read as soft labels ({error}).") from error
+        if described["task"] != task:
+            raise RunError(f"{path} holds soft labels of `{described['task']}`, not of `{task}`.")
+        _require_coverage(path, table.column("id").to_pylist(), examples.ids)
+        return cls(path, int(described["outputs"]), Ragged(table.column("logits")))
+
+    def of(self, examples: np.ndarray) -> Tensor:
+        """The logits ``[units, outputs]`` of some examples, one after the other."""
+        flat = np.concatenate([self.logits[int(example)] for example in examples])
+        return torch.from_numpy(flat.reshape(-1, self.outputs))
+
+
+def _require_coverage(path: Path, recorded: list[str], wanted: list[str]) -> None:
+    if recorded == wanted:
+        return
+    missing, strange = sorted(set(wanted) - set(recorded)), sorted(set(recorded) - set(wanted))
+    detail = f"{len(missing)} rows have none, {len(strange)} are of no row"
+    first = next(iter(missing + strange), None)
+    raise RunError(
+        f"{path} does not cover the training rows: {detail if first else 'their order differs'}"
+        + (f" (`{first}` is the first)." if first else ".")
+        + " The data set has changed since they were recorded."
+    )
+
+
+class Teacher(ABC):
+    """Gives the logits that a held task is distilled from."""
+
+    @abstractmethod
+    def logits(self, chunk: Chunk, task: str) -> Tensor:
+        """Logits ``[units, outputs]`` for the rows that the task owns in a chunk."""
+
+
+class RecordedTeacher(Teacher):
+    """Looks them up in soft labels.
+
+    Args:
+        labels: those of the task.
+    """
+
+    def __init__(self, labels: SoftLabels) -> None:
+        self._labels = labels
+
+    def logits(self, chunk: Chunk, task: str) -> Tensor:
+        owned = chunk.owned[task]
+        return self._labels.of(owned.examples).to(chunk.tokens.device)
+
+
+class OnlineTeacher(Teacher):
+    """Predicts every batch anew with a copy of the best weights.
+
+    Args:
+        model: copied; the copy never trains.
+        weights: of the copy.
+        devices: for the precision.
+    """
+
+    def __init__(self, model: MultiTaskModel, weights: Mapping[str, Tensor], devices: Devices) -> None:
+        self._model = copy.deepcopy(model.arrangement)
+        self._model.load_state_dict({name.removeprefix("arrangement."): w for name, w in weights.items()})
+        self._model.requires_grad_(False).eval()
+        self._devices = devices
+
+    def logits(self, chunk: Chunk, task: str) -> Tensor:
+        with torch.no_grad(), self._devices.autocast():
+            logits: Tensor = self._model(chunk.part(task))[task]
+        return logits

@@ -1,0 +1,119 @@
+"""Scores of a model on a split: one sorted pass over the rows of every table, without gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motet.data.corpus import Examples, counts, load_corpus
+from motet.errors import RunError
+from motet.model import MultiTaskModel
+from motet.runs import Event, EventLog, RunFolder
+from motet.tasks.base import Scores
+from motet.training.devices import Devices
+from motet.training.experiment import Experiment
+
+__all__ = ["Predictions", "evaluate", "evaluate_run", "plain", "predict_examples"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of one task for all its examples.
+
+    Args:
+        logits: ``[units, outputs]``, example after example.
+        lengths: units of each example.
+    """
+
+    logits: np.ndarray
+    lengths: np.ndarray
+
+
+def predict_examples(
+    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int = 4096
+) -> dict[str, Predictions]:
+    """Logits of every task for its examples; rows that several tasks read are encoded once.
+
+    The model is put into evaluation mode and back; no generator is touched.
+    """
+    training = model.training
+    model.eval()
+    found: dict[str, Predictions] = {}
+    for names in _groups(examples):
+        found.update(_read_group(model, {name: examples[name] for name in names}, devices, largest))
+    model.train(training)
+    return {name: found[name] for name in examples}
+
+
+def evaluate(model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices) -> dict[str, Scores]:
+    """Every metric of every task."""
+    scores = {}
+    for name, predictions in predict_examples(model, examples, devices).items():
+        of_task = examples[name]
+        targets = [of_task.target(i) for i in range(len(of_task))]
+        scores[name] = model.tasks[name].score(predictions.logits, predictions.lengths, targets)
+    return scores
+
+
+def plain(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """Scores as plain data for events."""
+    return {task: {metric: score.plain() for metric, score in of.items()} for task, of in scores.items()}
+
+
+def _groups(examples: Mapping[str, Examples]) -> Iterator[list[str]]:
+    groups: dict[int, list[str]] = {}
+    for name, of_task in examples.items():
+        groups.setdefault(id(of_task.tokens), []).append(name)
+    yield from groups.values()
+
+
+def _read_group(
+    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int
+) -> dict[str, Predictions]:
+    tokens = next(iter(examples.values())).tokens
+    rows = np.unique(np.concatenate([of_task.rows for of_task in examples.values()]))
+    pieces: dict[str, dict[int, np.ndarray]] = {name: {} for name in examples}
+    with devices.autocast():
+        for found, here in model.read(tokens, devices.share(rows), list(examples), largest):
+            for name, (logits, lengths) in found.items():
+                parts = np.split(logits, np.cumsum(lengths)[:-1])
+                pieces[name].update(zip(here.tolist(), parts, strict=True))
+    pieces = devices.gather(pieces)
+    return {name: _in_order(examples[name].rows, pieces[name]) for name in examples}
+
+
+def _in_order(rows: np.ndarray, pieces: Mapping[int, np.ndarray]) -> Predictions:
+    parts = [pieces[int(row)] for row in rows]
+    return Predictions(np.concatenate(parts), np.asarray([len(part) for part in parts]))
+
+
+def evaluate_run(run: RunFolder, experiment: Experiment, *, split: str = "test", folder: Path | None = None) -> Event:
+    """Score the model of a finished run on a split, note it in the events of the run, and return that event.
+
+    Args:
+        run: the run folder.
+        experiment: the one the run was begun with.
+        split: usually `test`, which nothing else ever reads.
+        folder: where relative paths of sources are looked up.
+
+    Raises:
+        RunError: the run has no model, or no task has that split.
+    """
+    manifest = run.read_json(run.manifest_file)
+    model = MultiTaskModel.from_pretrained(run.model)
+    devices = Devices(experiment.training.device, manifest["precision"])
+    model.to(devices.device)
+    tasks = experiment.tasks
+    corpus = load_corpus(tasks, model.tokenizer, experiment.encoder.max_length, folder, splits=(split,))
+    examples = corpus.examples(split)
+    if not examples:
+        raise RunError(f"no task of {run.path} has rows in the split `{split}`.")
+    scores = plain(evaluate(model, examples, devices))
+    log = EventLog(run.events_file)
+    log.write("evaluation", split=split, model="model", scores=scores, rows=counts(examples))
+    log.close()
+    return run.events()[-1]

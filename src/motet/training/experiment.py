@@ -1,0 +1,132 @@
+"""Everything that defines a run, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from motet.architectures.base import Architecture
+from motet.architectures.parallel.hard_sharing import HardSharing
+from motet.balancing.base import Balance
+from motet.balancing.losses.sum import Sum
+from motet.encoders import Encoder
+from motet.errors import Problem, RecipeError
+from motet.registry import describe
+from motet.sampling.base import Sampler
+from motet.sampling.temperature import Temperature
+from motet.tasks.base import Task
+from motet.training.convergence import Convergence, Patience
+from motet.training.schedules import Joint, Schedule
+
+__all__ = ["Experiment", "Training"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long, how fast, how much at a time.
+
+    Args:
+        steps: optimiser steps, discarded ones included.
+        tokens_per_batch: tokens of a step, on average over an epoch.
+        batches: `mixed` puts rows of all tasks into every step, by the shares of the sampler; `single` those of one
+            task, drawn with these shares as chances.
+        accumulate: batches whose gradients make one step.
+        learning_rate: the highest, after warm-up.
+        head_learning_rate: the same for what is not in the trunk; by default `learning_rate`.
+        weight_decay: of AdamW, on matrices only.
+        warmup: share of the steps in which the rate rises from nothing.
+        decay: how it falls afterwards; `linear` and `cosine` reach nothing at the last step.
+        clip: longest gradient; None leaves it alone.
+        check_every: steps between two validations; by default a twentieth of the steps, or an epoch of the smallest
+            task if that is shorter.
+        validation_rows: most validation rows of a task, the same ones every time.
+        precision: `bf16` computes in bfloat16 where that is safe; `auto` measures whether that is faster here.
+        device: `cpu`, `cuda`, or the best there is.
+        final: which weights become the model: those after the last event, or those with the best mean of scores
+            relative to each task's best.
+        seed: of everything random.
+        log_every: steps between two lines of losses.
+
+    Example:
+        >>> Training(steps=300).tokens_per_batch
+        2048
+    """
+
+    steps: int = 1000
+    tokens_per_batch: int = 2048
+    batches: Literal["mixed", "single"] = "mixed"
+    accumulate: int = 1
+    learning_rate: float = 1e-4
+    head_learning_rate: float | None = None
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    clip: float | None = 1.0
+    check_every: int | None = None
+    validation_rows: int | None = 2000
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    final: Literal["last", "best_mean"] = "last"
+    seed: int = 0
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise RecipeError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        for name in ("steps", "tokens_per_batch", "accumulate", "check_every", "validation_rows", "log_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                yield Problem(name, "must be at least 1", str(value))
+        for name in ("learning_rate", "head_learning_rate", "clip"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                yield Problem(name, "must be a positive number", str(value))
+        if not self.weight_decay >= 0:
+            yield Problem("weight_decay", "must be at least 0", str(self.weight_decay))
+        if not 0 <= self.warmup <= 1:
+            yield Problem("warmup", "must be a share of the steps, 0 to 1", str(self.warmup))
+        if self.seed < 0:
+            yield Problem("seed", "must be at least 0", str(self.seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Tasks, encoder and parts: what a recipe spells and `motet.train` is given.
+
+    Raises:
+        RecipeError: no task, or two of one name.
+    """
+
+    tasks: tuple[Task, ...]
+    encoder: Encoder = field(default_factory=Encoder)
+    architecture: Architecture = field(default_factory=HardSharing)
+    sampler: Sampler = field(default_factory=Temperature)
+    schedule: Schedule = field(default_factory=Joint)
+    balance: Balance = field(default_factory=Sum)
+    convergence: Convergence = field(default_factory=Patience)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        problems = list(_task_problems(self.tasks))
+        problems += self.convergence.problems({task.name: task.metrics for task in self.tasks})
+        problems += self.schedule.problems([task.name for task in self.tasks])
+        if problems:
+            raise RecipeError(problems)
+
+    def describe(self) -> dict[str, Any]:
+        """The experiment as a recipe spells it."""
+        parts = ("encoder", "architecture", "sampler", "schedule", "balance", "convergence", "training")
+        tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
+        return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}
+
+
+def _task_problems(tasks: Sequence[Task]) -> Iterable[Problem]:
+    if not tasks:
+        yield Problem("tasks", "must hold at least one task")
+    names = [task.name for task in tasks]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(f"tasks.{name}", "is the name of more than one task")

@@ -1,0 +1,304 @@
+"""Every so many steps: scores, peaks, a snapshot, and what follows when a task has converged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from motet.data.corpus import Examples
+from motet.metrics import METRICS
+from motet.tasks.base import Scores
+from motet.training.convergence import Check, Patience, Tracker
+from motet.training.evaluation import evaluate, plain
+from motet.training.responses import Distill, Drop, Stop
+from motet.training.snapshots import Snapshots
+from motet.training.standings import BestMean, Standing, mean_normalised
+from motet.training.teaching import Teaching
+from motet.training.trainer import Trainer
+
+__all__ = ["Monitor"]
+
+
+class Monitor:
+    """Judges the tasks and answers their convergence.
+
+    A check takes effect with the state written at its end; a run killed before that repeats it.
+
+    Args:
+        trainer: judged, and rewound where the rule says so.
+        snapshots: of the trainer.
+        teaching: makes and restores teachers.
+        validation: examples to judge by.
+    """
+
+    def __init__(
+        self, trainer: Trainer, snapshots: Snapshots, teaching: Teaching, validation: Mapping[str, Examples]
+    ) -> None:
+        self.trainer = trainer
+        self.snapshots = snapshots
+        self.teaching = teaching
+        self.validation = validation
+        self.rules = {task: trainer.experiment.convergence.of(task) for task in trainer.corpus.tasks}
+        self.standings = {task: Standing(Tracker(rule)) for task, rule in self.rules.items()}
+        self.best_mean = BestMean()
+        self.since_rewind = BestMean()
+        self.stopped = False
+        self._now: dict[str, float] = {}
+
+    @property
+    def finished(self) -> str:
+        """Why training is over; empty while it is not."""
+        if self.stopped:
+            return "stopped"
+        if all(standing.status == "converged" for standing in self.standings.values()):
+            return "all converged"
+        return "steps" if self.trainer.clock.physical >= self.trainer.experiment.training.steps else ""
+
+    def check(self) -> None:
+        """Score, note peaks, switch tasks, and commit."""
+        clock, journal = self.trainer.clock, self.trainer.journal
+        journal.flush(clock.physical, clock.logical)
+        started = time.perf_counter()
+        scores = evaluate(self.trainer.model, self.validation, self.trainer.devices)
+        seconds = time.perf_counter() - started
+        self.snapshots.save(plain(scores))
+        self._observe(scores)
+        self._report(scores, seconds)
+        self._look_after_held()
+        while due := self._due():
+            self._converge(due[0])
+        self._use_left_budget()
+        self.commit()
+
+    def commit(self) -> None:
+        """Make everything since the last commit take effect, and clear away what no longer counts."""
+        self.snapshots.commit(self.state(), self._wanted(full=True), self._wanted(full=False))
+
+    def cap(self) -> None:
+        """Declare the tasks capped that still learn at the end of the budget; a cap is not convergence."""
+        clock = self.trainer.clock
+        capped = [task for task, standing in self.standings.items() if standing.status == "learning"]
+        if not capped or not any(self.rules.values()):
+            return
+        for task in capped:
+            self.standings[task].status = "capped"
+        self.trainer.journal.event("capped", step=clock.physical, logical=clock.logical, tasks=capped)
+        if any(self._rewinds(task) for task in capped):
+            self.snapshots.rewind(self.since_rewind.snapshot, "full")
+        self.commit()
+
+    def _observe(self, scores: Mapping[str, Scores]) -> None:
+        clock, snapshot = self.trainer.clock, self.snapshots.current
+        self._now = {task: self._signed(task, scores[task][self.monitored(task)].value) for task in scores}
+        for task in {*self.trainer.live, *self.trainer.settled}:  # no patience for tasks that have not begun
+            se, epochs = scores[task][self.monitored(task)].se, self.trainer.feed.epochs(task)
+            check = Check(clock.physical, clock.logical, self._now[task], se, epochs, snapshot)
+            self.standings[task].tracker.observe(check)
+        self.best_mean.offer(snapshot, self._now, self._bests())
+        self.since_rewind.offer(snapshot, self._now, self._bests())
+
+    def _bests(self) -> dict[str, float]:
+        """The best raw scores so far."""
+        found = {task: [check.score for check in s.tracker.checks] for task, s in self.standings.items()}
+        return {task: max(scores, default=self._now[task]) for task, scores in found.items()}
+
+    def monitored(self, task: str) -> str:
+        """The metric a task is judged by."""
+        rule = self.rules[task]
+        return (rule.monitor if rule else "") or self.trainer.corpus.tasks[task].headline
+
+    def peak_score(self, task: str) -> float | None:
+        """The score at the peak of a task; None if it never began."""
+        tracker = self.standings[task].tracker
+        return self._signed(task, tracker.best.score) if tracker.checks else None
+
+    def _signed(self, task: str, value: float) -> float:
+        """Turn a score to where higher is better, or back."""
+        return value if METRICS[self.monitored(task)].higher_is_better else -value
+
+    def _report(self, scores: Mapping[str, Scores], seconds: float) -> None:
+        clock = self.trainer.clock
+        begun = {task: s.tracker for task, s in self.standings.items() if s.tracker.checks}
+        self.trainer.journal.event(
+            "check",
+            step=clock.physical,
+            logical=clock.logical,
+            scores=plain(scores),
+            headline={task: scores[task][self.monitored(task)].value for task in self.standings},
+            smoothed={task: self._signed(task, tracker.smoothed()) for task, tracker in begun.items()},
+            states={task: self._state(task) for task in self.standings},
+            own_epochs={task: round(self.trainer.feed.epochs(task), 4) for task in self.standings},
+            best={task: self._best(task) for task in begun},
+            mean_normalised=mean_normalised(self._now, self._bests()),
+            seconds=round(seconds, 3),
+        )
+
+    def _state(self, task: str) -> str:
+        if self.standings[task].status == "learning" and task not in self.trainer.live:
+            return "waiting"
+        return "dropped" if task in self.trainer.dropped else self.standings[task].status
+
+    def _best(self, task: str) -> dict[str, Any]:
+        tracker = self.standings[task].tracker
+        value, score = self._signed(task, tracker.peak), self._signed(task, tracker.best.score)
+        return {"value": value, "score": score, "step": tracker.best.step, "logical": tracker.best.logical}
+
+    def _due(self) -> list[str]:
+        """The tasks whose patience has run out, earliest peak first."""
+        due = [t for t, s in self.standings.items() if s.status == "learning" and s.tracker.converged]
+        return sorted(due, key=lambda task: self.standings[task].tracker.best.logical)
+
+    def _converge(self, task: str) -> None:
+        rule, standing, clock = self._rule(task), self.standings[task], self.trainer.clock
+        best, peak, step, logical = standing.tracker.best, standing.tracker.peak, clock.physical, clock.logical
+        standing.status, standing.peak, standing.fallen = "converged", peak, False
+        self.trainer.settled.add(task)
+        self.snapshots.events += 1
+        self.trainer.journal.event(
+            "converged",
+            step=step,
+            logical=logical,
+            task=task,
+            best_step=best.step,
+            best_logical=best.logical,
+            peak=self._signed(task, peak),
+            score=self._signed(task, best.score),
+            own_epochs=round(standing.tracker.checks[-1].epochs, 4),
+            then=_word(rule),
+            rewind=rule.rewind,
+            discarded=logical - best.logical if rule.rewind != "none" else 0,
+            event_id=self.snapshots.events,
+        )
+        if standing.tracker.checks[-1].epochs < 1:
+            self._warn("converged-early", task, "was called converged before one pass over its own training rows.")
+        if rule.rewind != "none":
+            self._rewind(best, rule)
+        self._answer(task, best.snapshot)
+
+    def _rewind(self, best: Check, rule: Patience) -> None:
+        self.snapshots.rewind(best.snapshot, rule.rewind)
+        kept = self.snapshots.names()
+        for standing in self.standings.values():
+            standing.tracker.rewind_to(best.logical, floor=not rule.cross_event_rewind, kept=kept)
+        scores = self.snapshots.scores(best.snapshot)
+        signed = {task: self._signed(task, scores[task][self.monitored(task)]["value"]) for task in scores}
+        self.since_rewind = BestMean(best.snapshot, signed)
+
+    def _answer(self, task: str, snapshot: str) -> None:
+        then = self._rule(task).then
+        if isinstance(then, Distill):
+            self._teach(task, snapshot)
+        elif isinstance(then, Drop):
+            self.trainer.dropped.add(task)
+        elif isinstance(then, Stop):
+            self.stopped = True
+
+    def _teach(self, task: str, snapshot: str) -> None:
+        then, standing = self._rule(task).then, self.standings[task]
+        assert isinstance(then, Distill)
+        standing.teacher, standing.labels = snapshot, self.teaching.begin(task, snapshot, then)
+
+    def _look_after_held(self) -> None:
+        """Watch the converged tasks: reopen or report those that fell, refresh the teachers of those that rose."""
+        for task, standing in self.standings.items():
+            if standing.status != "converged" or standing.peak is None:
+                continue
+            rule, now = self._rule(task), standing.tracker.smoothed()
+            fall = standing.peak - now
+            if fall > rule.fall(standing.tracker.checks[-1].se):
+                self._fallen(task, fall)
+            else:
+                standing.fallen = False
+            if rule.refresh_teacher and standing.teacher and -fall > rule.delta(standing.tracker.checks[-1].se):
+                standing.peak = now
+                self._teach(task, self.snapshots.current)
+
+    def _fallen(self, task: str, fall: float) -> None:
+        standing = self.standings[task]
+        if standing.reopened < self._rule(task).reopen:
+            self._reopen(task, f"fell {fall:.4f} below its peak")
+        elif not standing.fallen:
+            standing.fallen = True
+            self._warn("held-task-fell", task, f"has fallen {fall:.4f} below the peak it was converged at.")
+
+    def _use_left_budget(self) -> None:
+        """When nobody learns any more, reopen the tasks that the remaining budget would serve."""
+        if any(standing.status == "learning" for standing in self.standings.values()):
+            return
+        for task, standing in self.standings.items():
+            rule = self.rules[task]
+            if (
+                rule
+                and standing.reopened < rule.reopen
+                and self._epochs_left(task) >= max(rule.min_epochs, rule.epochs)
+            ):
+                self._reopen(task, "the remaining budget still serves it")
+
+    def _epochs_left(self, task: str) -> float:
+        clock, steps = self.trainer.clock, self.trainer.experiment.training.steps
+        return self.trainer.feed.epochs(task) / max(1, clock.logical) * (steps - clock.physical)
+
+    def _reopen(self, task: str, reason: str) -> None:
+        standing, clock = self.standings[task], self.trainer.clock
+        standing.status, standing.peak, standing.teacher, standing.labels = "learning", None, "", ""
+        standing.reopened += 1
+        standing.tracker.reopen()
+        self.teaching.end(task)
+        self.trainer.settled.discard(task)
+        self.trainer.dropped.discard(task)
+        self.trainer.journal.event("reopened", step=clock.physical, logical=clock.logical, task=task, reason=reason)
+
+    def _warn(self, code: str, task: str, message: str) -> None:
+        step = self.trainer.clock.physical
+        self.trainer.journal.event("warning", step=step, code=code, task=task, message=f"`{task}` {message}")
+
+    def _rule(self, task: str) -> Patience:
+        rule = self.rules[task]
+        assert rule is not None, "a task without a rule never converges"
+        return rule
+
+    def _rewinds(self, task: str) -> bool:
+        rule = self.rules[task]
+        return rule is not None and rule.rewind != "none"
+
+    def _wanted(self, *, full: bool) -> set[str]:
+        """Snapshots that may still be needed: for a full rewind with all they hold, otherwise their weights."""
+        learning = [t for t, s in self.standings.items() if s.status == "learning" and self.rules[t]]
+        peaks = {self.standings[task].tracker.best.snapshot for task in learning if self.standings[task].tracker.checks}
+        if full:
+            return (peaks if any(map(self._rewinds, learning)) else set()) | {self.snapshots.current}
+        teachers = {standing.teacher for standing in self.standings.values()}
+        return peaks | teachers | {self.best_mean.snapshot} | self._since_rewind_wanted()
+
+    def _since_rewind_wanted(self) -> set[str]:
+        return {self.since_rewind.snapshot} if any(map(self._rewinds, self.standings)) else set()
+
+    def state(self) -> dict[str, Any]:
+        """Plain data to go on from."""
+        return {
+            "standings": {task: standing.state() for task, standing in self.standings.items()},
+            "best_mean": vars(self.best_mean),
+            "since_rewind": vars(self.since_rewind),
+            "dropped": sorted(self.trainer.dropped),
+            "stopped": self.stopped,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from saved data, the teachers included."""
+        for task, standing in self.standings.items():
+            standing.restore(state["standings"][task])
+        self.best_mean = BestMean(**state["best_mean"])
+        self.since_rewind = BestMean(**state["since_rewind"])
+        self.trainer.settled = {task for task, s in self.standings.items() if s.status == "converged"}
+        self.trainer.dropped = set(state["dropped"])
+        self.stopped = state["stopped"]
+        for task, standing in self.standings.items():
+            if standing.status == "converged" and standing.teacher:
+                then = self._rule(task).then
+                assert isinstance(then, Distill)
+                self.teaching.resume(task, standing.teacher, standing.labels, then)
+
+
+def _word(rule: Patience) -> str:
+    return type(rule.then).__name__.lower()

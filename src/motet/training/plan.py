@@ -1,0 +1,159 @@
+"""Everything that is done before the first step: data read and checked, model built, the plan to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from motet.data.batches import Padding
+from motet.data.corpus import Corpus, Examples, load_corpus
+from motet.data.sources import as_source
+from motet.encoders import load_tokenizer, locate
+from motet.errors import DataError, Problem
+from motet.model import MultiTaskModel, build
+from motet.registry import part_name
+from motet.runs import Event
+from motet.tasks.base import Task
+from motet.training.devices import Devices
+from motet.training.experiment import Experiment
+from motet.training.feed import Feed
+from motet.training.trainer import seed_everything
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start.
+
+    Args:
+        experiment: with the interval of checks filled in.
+        corpus: examples to learn from and to judge by.
+        model: with fresh heads.
+        devices: of this process.
+        feed: at its beginning.
+        plan: the `plan` event.
+    """
+
+    experiment: Experiment
+    corpus: Corpus
+    model: MultiTaskModel
+    devices: Devices
+    feed: Feed
+    plan: Event
+
+
+def prepare(experiment: Experiment, folder: Path | None = None, precision: str | None = None) -> Prepared:
+    """Read, check and build everything that a run needs.
+
+    Args:
+        experiment: what to run.
+        folder: where relative paths of sources are looked up, besides the working directory.
+        precision: instead of choosing one by the experiment; a resumed run keeps its own.
+
+    Raises:
+        UserError: everything that would keep the run from starting.
+    """
+    training = experiment.training
+    devices = Devices(training.device, precision or training.precision)
+    tokenizer = load_tokenizer(experiment.encoder, locate(experiment.encoder))
+    corpus = load_corpus(experiment.tasks, tokenizer, experiment.encoder.max_length, folder)
+    _require_splits(corpus)
+    validation = corpus.examples("validation")
+    few = {task: examples.take(training.validation_rows, training.seed) for task, examples in validation.items()}
+    corpus = replace(corpus, splits={**corpus.splits, "validation": few})
+    seed_everything(training.seed)
+    model = build(experiment.encoder, experiment.architecture, corpus.tasks)
+    if devices.rank:
+        torch.manual_seed(training.seed + devices.rank)  # equal weights, but dropout of its own in every process
+    feed = Feed(corpus, experiment, Padding(pad=cast(int, tokenizer.pad_token_id)))
+    if training.check_every is None:
+        experiment = replace(experiment, training=replace(training, check_every=_interval(experiment, corpus, feed)))
+    return Prepared(experiment, corpus, model, devices, feed, _plan(experiment, corpus, model, devices, feed))
+
+
+def _require_splits(corpus: Corpus) -> None:
+    problems = [
+        Problem(f"tasks.{task}", f"has no labelled {split} row")
+        for split in ("train", "validation")
+        for task in corpus.tasks
+        if task not in corpus.examples(split)
+    ]
+    if problems:
+        raise DataError(problems, heading="The data")
+
+
+def _interval(experiment: Experiment, corpus: Corpus, feed: Feed) -> int:
+    """A twentieth of the steps, or an epoch of the smallest task if that is shorter; but a check costs at most a
+    quarter of the training between two of them, reckoning that a forward pass is a third of a step."""
+    training, shares, train = experiment.training, feed.task_shares(), corpus.examples("train")
+    epochs = [len(train[task]) / (feed.rows_per_step * shares[task]) for task in train]
+    read = {id(e.tokens): e.tokens.lengths[e.rows].sum() for e in corpus.examples("validation").values()}
+    cheapest = sum(read.values()) / 3 / (0.25 * training.tokens_per_batch * training.accumulate)
+    return min(training.steps, max(1, round(max(min(training.steps / 20, *epochs), cheapest))))
+
+
+def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices: Devices, feed: Feed) -> Event:
+    training = experiment.training
+    settings = {key: value for key, value in experiment.describe().items() if key != "tasks"}
+    return {
+        "steps": training.steps,
+        "check_every": training.check_every,
+        "seed": training.seed,
+        "precision": devices.precision,
+        "device": devices.device.type,
+        "processes": devices.count,
+        "threads": torch.get_num_threads(),
+        "encoder": {
+            "name": experiment.encoder.name,
+            "layers": int(model.arrangement.trunk.config.num_hidden_layers),
+            "max_length": experiment.encoder.max_length,
+            "parameters": sum(p.numel() for p in model.arrangement.trunk.parameters()),
+        },
+        "parameters": model.parameter_counts(),
+        "tokens_per_batch": training.tokens_per_batch,
+        "settings": settings,
+        "tasks": [
+            _task_row(task, corpus, feed, training.steps * training.accumulate) for task in corpus.tasks.values()
+        ],
+        "notes": list(corpus.notes),
+        "warnings": list(_warnings(feed)),
+    }
+
+
+def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int) -> dict[str, Any]:
+    train, validation = corpus.examples("train")[task.name], corpus.examples("validation")[task.name]
+    share = feed.task_shares()[task.name]
+    return {
+        "name": task.name,
+        "type": part_name(task),
+        "answer": task.answer,
+        "source": as_source(task.source).name,
+        "metric": task.headline,
+        "higher_is_better": task.higher_is_better,
+        "train": len(train),
+        "validation": len(validation),
+        "test": None,
+        "weight": task.weight,
+        "rows_per_step": round(feed.rows_per_step * share, 2),
+        "share": round(share, 4),
+        "epochs": round(batches * feed.rows_per_step * share / len(train), 2),
+        "truncated": round(train.tokens.truncated, 4),
+    }
+
+
+def _warnings(feed: Feed) -> Iterable[dict[str, str]]:
+    for task, share in feed.task_shares().items():
+        if share < 0.01:
+            message = f"`{task}` gets {share:.1%} of the rows. A higher sampler temperature gives it more."
+            yield {"code": "task-starved", "task": task, "message": message}
+
+
+def row_names(corpus: Corpus, task: str, examples: Sequence[int]) -> list[str]:
+    """Ids of some training examples."""
+    of_task: Examples = corpus.examples("train")[task]
+    return [of_task.id(example) for example in examples]

@@ -1,0 +1,91 @@
+"""What happens to a task once it has converged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from motet.errors import Problem, RecipeError
+from motet.registry import register
+
+__all__ = ["Continue", "Distill", "Drop", "Response", "Stop"]
+
+
+class Response:
+    """An answer to convergence."""
+
+
+@register("response", "distill")
+@dataclass(frozen=True, kw_only=True)
+class Distill(Response):
+    """Hold the task at its peak: learn from the predictions of its own best weights instead of true labels.
+
+    Source: Lu et al. 2022, "Asynchronous Convergence in Multi-Task Learning via Knowledge Distillation from Converged
+    Tasks"; the loss is that of each answer shape.
+
+    Args:
+        weight: factor on the distillation loss.
+        temperature: softens teacher and student where the answer shape has logits of classes.
+        teacher: `recorded` predicts once over the training set and stores the logits; `online` keeps a copy of the
+            best weights in memory and predicts every batch anew.
+        blend: learn from ``weight * distillation + (1 - weight) * truth`` instead, for comparison.
+
+    Relations:
+        `Continue` keeps the true labels, `Drop` keeps nothing, `Stop` ends the run.
+
+    Example:
+        >>> Distill(weight=0.5, blend=True).teacher
+        'recorded'
+    """
+
+    weight: float = 1.0
+    temperature: float = 1.0
+    teacher: Literal["recorded", "online"] = "recorded"
+    blend: bool = False
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise RecipeError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        if not self.weight > 0:
+            yield Problem("weight", "must be positive", str(self.weight), "To let the task go, use `then: drop`.")
+        if self.blend and not self.weight <= 1:
+            yield Problem("weight", "must be at most 1 in a blend", str(self.weight))
+        if not self.temperature > 0:
+            yield Problem("temperature", "must be positive", str(self.temperature))
+
+
+@register("response", "continue")
+@dataclass(frozen=True, kw_only=True)
+class Continue(Response):
+    """Go on with true labels; the task is only marked as converged.
+
+    Example:
+        >>> Continue()
+        Continue()
+    """
+
+
+@register("response", "drop")
+@dataclass(frozen=True, kw_only=True)
+class Drop(Response):
+    """Take the task out of training; it is still watched.
+
+    Example:
+        >>> Drop()
+        Drop()
+    """
+
+
+@register("response", "stop")
+@dataclass(frozen=True, kw_only=True)
+class Stop(Response):
+    """End the run as soon as the task has converged.
+
+    Example:
+        >>> Stop()
+        Stop()
+    """

@@ -1,0 +1,348 @@
+"""Begin a run, go on with one, and what is known about it at its end."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+
+from motet.architectures.base import Architecture
+from motet.balancing.base import Balance
+from motet.encoders import DEFAULT_ENCODER, Encoder
+from motet.errors import Problem, RunError
+from motet.model import MultiTaskModel
+from motet.runs import Event, EventLog, RunFolder, remove, write_atomically
+from motet.sampling.base import Sampler
+from motet.tasks.base import Task
+from motet.training.checkpoints import Checkpoints
+from motet.training.convergence import Convergence
+from motet.training.experiment import Experiment, Training
+from motet.training.journal import Journal
+from motet.training.monitor import Monitor
+from motet.training.optimisation import rate
+from motet.training.plan import Prepared, prepare, row_names
+from motet.training.schedules import Schedule
+from motet.training.snapshots import Snapshots
+from motet.training.teaching import Teaching
+from motet.training.trainer import Trainer
+
+__all__ = ["Interrupted", "Run", "resume", "start", "train"]
+
+Listener = Callable[[Event], None]
+
+
+class Interrupted(RunError):  # noqa: N818  (what happened, not a fault)
+    """The user stopped the run; it can be resumed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        folder: its files.
+        reason: why training ended.
+        scores: per task the headline score of the model on validation (`final`), its standard error (`se`), and the
+            best score of the task during the run (`peak`).
+    """
+
+    folder: RunFolder
+    reason: str
+    scores: dict[str, dict[str, Any]]
+
+    def model(self) -> MultiTaskModel:
+        """The trained model."""
+        return MultiTaskModel.from_pretrained(self.folder.model)
+
+
+def train(
+    tasks: Sequence[Task],
+    *,
+    encoder: str | Encoder = DEFAULT_ENCODER,
+    architecture: Architecture | None = None,
+    sampler: Sampler | None = None,
+    schedule: Schedule | None = None,
+    balance: Balance | None = None,
+    convergence: Convergence | None = None,
+    training: Training | None = None,
+    steps: int | None = None,
+    out: str | Path,
+    listeners: Sequence[Listener] = (),
+) -> Run:
+    """Train one model on several tasks, each kept at its own best.
+
+    Args:
+        tasks: what to learn.
+        encoder: a name, a folder, or an `Encoder` with settings.
+        architecture: by default `HardSharing`.
+        sampler: by default `Temperature`.
+        schedule: by default `Joint`.
+        balance: by default `Sum`.
+        convergence: by default `Patience`, which distils from the peak.
+        training: all other settings.
+        steps: shorthand for that setting.
+        out: the run folder; must not hold a run.
+        listeners: called with every event, such as `motet.reporting.console.Console()`.
+
+    Raises:
+        UserError: every problem that keeps the run from starting.
+
+    Example:
+        >>> import motet
+        >>> run = motet.train(tasks, steps=300, out="runs/first")  # doctest: +SKIP
+        >>> run.scores["emotion"]["final"]  # doctest: +SKIP
+    """
+    parts = {
+        "architecture": architecture,
+        "sampler": sampler,
+        "schedule": schedule,
+        "balance": balance,
+        "convergence": convergence,
+        "training": training,
+    }
+    given: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
+    named = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
+    experiment = Experiment(tasks=tuple(tasks), encoder=named, **given)
+    if steps is not None:
+        experiment = replace(experiment, training=replace(experiment.training, steps=steps))
+    return start(experiment, Path(out), listeners=listeners)
+
+
+def start(
+    experiment: Experiment,
+    out: Path,
+    *,
+    folder: Path | None = None,
+    listeners: Sequence[Listener] = (),
+    commands: Sequence[str] = (),
+) -> Run:
+    """Begin a run.
+
+    Args:
+        experiment: what to run.
+        out: the run folder; must not hold a run.
+        folder: where relative paths of sources are looked up, besides the working directory.
+        listeners: called with every event.
+        commands: how a person would repeat the run; printed in the report.
+
+    Raises:
+        UserError: every problem that keeps the run from starting.
+    """
+    run = RunFolder(out)
+    if run.exists():
+        raise RunError(f"{out} holds a run already. Choose another folder, or `motet resume {out}`.")
+    prepared = prepare(experiment, folder)
+    if prepared.devices.main:
+        _write_beginning(run, experiment, prepared)
+    with _session(run, prepared, listeners) as session:
+        session.trainer.journal.event("plan", **prepared.plan, name=out.name, commands=list(commands))
+        for warning in prepared.plan["warnings"]:
+            session.trainer.journal.event("warning", **warning)
+        return _finish(run, session)
+
+
+def resume(out: Path, experiment: Experiment, *, folder: Path | None = None, listeners: Sequence[Listener] = ()) -> Run:
+    """Go on with a run where its last checkpoint is, bit for bit on the CPU.
+
+    Args:
+        out: the run folder.
+        experiment: the one the run was begun with.
+        folder: where relative paths of sources are looked up.
+        listeners: called with every event.
+
+    Raises:
+        RunError: nothing to go on with, or the experiment or its data have changed.
+    """
+    run = RunFolder(out).require()
+    manifest = run.read_json(run.manifest_file)
+    if any(event["event"] == "end" for event in run.events()):
+        raise RunError(f"{out} is finished.")
+    _require_same(manifest["experiment"], experiment.describe(), "the recipe")
+    prepared = prepare(experiment, folder, precision=manifest["precision"])
+    _require_same(manifest["data"], prepared.corpus.fingerprints, "the data")
+    with _session(run, prepared, listeners) as session:
+        journal = session.trainer.journal
+        if run.state_file.exists():
+            state = session.monitor.snapshots.checkpoints.state()
+            journal.event("resumed", events=state["logged"], step=state["physical"])
+            session.monitor.snapshots.resume(state)
+            session.monitor.restore(state)
+        else:
+            journal.event("resumed", events=0, step=0)
+            journal.event("plan", **prepared.plan, name=out.name, commands=[])
+        if manifest["threads"] != torch.get_num_threads():
+            message = f"The run was begun with {manifest['threads']} threads: results may differ in the last digits."
+            journal.event("warning", code="threads-differ", task=None, message=message)
+        return _finish(run, session)
+
+
+@dataclass(frozen=True)
+class _Session:
+    trainer: Trainer
+    monitor: Monitor
+
+
+@contextmanager
+def _session(run: RunFolder, prepared: Prepared, listeners: Sequence[Listener]) -> Iterator[_Session]:
+    """The trainer and the monitor of a run; its log is closed whatever happens."""
+    experiment, corpus, devices = prepared.experiment, prepared.corpus, prepared.devices
+    log = EventLog(run.events_file, tuple(listeners)) if devices.main else None
+    journal = Journal(
+        log=log,
+        tasks=list(corpus.tasks),
+        every=experiment.training.log_every,
+        devices=devices,
+        rate=lambda logical: experiment.training.learning_rate * rate(experiment.training, logical),
+        name_rows=lambda task, examples: row_names(corpus, task, examples),
+    )
+    trainer = Trainer(experiment, corpus, prepared.model, devices, prepared.feed, journal)
+    snapshots = Snapshots(trainer, Checkpoints(run))
+    teaching = Teaching(trainer, snapshots, run)
+    try:
+        yield _Session(trainer, Monitor(trainer, snapshots, teaching, corpus.examples("validation")))
+    finally:
+        journal.close()
+
+
+def _finish(run: RunFolder, session: _Session) -> Run:
+    trainer, monitor = session.trainer, session.monitor
+    every = trainer.experiment.training.check_every or 1
+    with _interruptible() as interrupted:
+        while not monitor.finished:
+            trainer.step()
+            if trainer.clock.physical % every == 0 or monitor.finished:
+                monitor.check()
+            if interrupted():
+                _save_and_stop(run, session)
+    return _conclude(run, session, monitor.finished)
+
+
+def _save_and_stop(run: RunFolder, session: _Session) -> None:
+    trainer, monitor = session.trainer, session.monitor
+    trainer.journal.flush(trainer.clock.physical, trainer.clock.logical)
+    monitor.snapshots.save()
+    monitor.commit()
+    trainer.journal.event("interrupted", step=trainer.clock.physical)
+    raise Interrupted(
+        f"Stopped at step {trainer.clock.physical}. Everything so far is saved; "
+        f"`motet resume {run.path}` goes on from here."
+    )
+
+
+def _conclude(run: RunFolder, session: _Session, reason: str) -> Run:
+    trainer, monitor = session.trainer, session.monitor
+    monitor.cap()
+    candidates = {"last": monitor.snapshots.current, "best_mean": monitor.best_mean.snapshot}
+    chosen = trainer.experiment.training.final
+    scores = {name: monitor.snapshots.scores(of) for name, of in candidates.items()}
+    rows = {name: {"step": _step(of), "scores": scores[name]} for name, of in candidates.items()}
+    trainer.put_weights(monitor.snapshots.checkpoints.weights(candidates[chosen]))
+    clock = trainer.clock
+    if trainer.devices.main:
+        remove(run.model)  # of a run that was killed after it was written; the snapshots still hold the weights
+        write_atomically(run.model, trainer.model.save_pretrained)
+        trainer.journal.event("model", path=str(run.model.relative_to(run.path)), step=_step(candidates[chosen]))
+        trainer.journal.event("candidates", **rows, chosen=chosen)
+        seconds = round(trainer.journal.seconds, 3)
+        trainer.journal.event("end", step=clock.physical, logical=clock.logical, seconds=seconds, reason=reason)
+    trainer.devices.barrier()
+    return Run(run, reason, _summary(monitor, scores[chosen]))
+
+
+def _summary(monitor: Monitor, final: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    summary = {}
+    for task, scores in final.items():
+        metric = monitor.monitored(task)
+        summary[task] = {
+            "metric": metric,
+            "final": scores[metric]["value"],
+            "se": scores[metric]["se"],
+            "peak": monitor.peak_score(task),
+            "state": monitor.standings[task].status,
+        }
+    return summary
+
+
+def _step(snapshot: str) -> int:
+    return int(snapshot.split("-")[0])
+
+
+def _write_beginning(run: RunFolder, experiment: Experiment, prepared: Prepared) -> None:
+    def write_recipe(path: Path) -> None:
+        yaml = YAML()
+        yaml.default_flow_style = False
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(experiment.describe(), file)
+
+    write_atomically(run.recipe_file, write_recipe)
+    run.write_json(run.manifest_file, _manifest(experiment, prepared))
+
+
+def _manifest(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
+    packages = ("motet", "torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scipy")
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in packages},
+        "device": prepared.devices.device.type,
+        "precision": prepared.devices.precision,
+        "processes": prepared.devices.count,
+        "threads": torch.get_num_threads(),
+        "seed": experiment.training.seed,
+        "data": prepared.corpus.fingerprints,
+        "experiment": experiment.describe(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _require_same(before: Any, now: Any, what: str) -> None:
+    problems = [
+        Problem(path, f"was {old!r} when the run was begun, is {new!r} now") for path, old, new in _changes(before, now)
+    ]
+    if problems:
+        raise RunError(problems, heading=f"A run goes on only with the same settings and rows: {what}")
+
+
+def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*before, *now}):
+            yield from _changes(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+    elif before != now:
+        yield path, before, now
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question that the loop asks between steps; a second one is not held back."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        before = signal.signal(signal.SIGINT, ask)
+    except ValueError:  # not in the main thread: whoever runs us handles interrupts
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,112 @@
+"""Toy tasks of every answer shape on generated sentences, and runs of them that take a second."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motet.architectures.parallel.hard_sharing import HardSharing
+from motet.encoders import Encoder
+from motet.tasks.base import Task
+from motet.tasks.classification import Classification
+from motet.tasks.regression import Regression
+from motet.tasks.tagging import Tagging
+from motet.training.convergence import Convergence, Never
+from motet.training.experiment import Experiment, Training
+from motet.training.run import Run, start
+
+WORDS = ("good", "bad", "film", "train", "rain", "heart", "dry", "cold", "nine", "slow", "warm", "paris", "london")
+
+
+def rows(count: int, seed: int, noise: float = 0.0) -> list[dict[str, Any]]:
+    """Sentences, whether `good` is among the words, how many words there are, which are places; some labels wrong."""
+    draw = random.Random(seed)
+    made = []
+    for number in range(count):
+        words = [draw.choice(WORDS) for _ in range(draw.randint(2, 9))]
+        mood = "yes" if "good" in words else "no"
+        if draw.random() < noise:
+            mood = draw.choice(["yes", "no"])
+        tags = ["B-place" if word in ("paris", "london") else "O" for word in words]
+        text, other = " ".join(words), draw.choice(WORDS)
+        made.append(
+            {
+                "id": f"{seed}-{number}",
+                "text": text,
+                "mood": mood,
+                "other": other,
+                "within": "yes" if other in words else "no",
+                "count": float(len(words)),
+                "tokens": words,
+                "tags": tags,
+            }
+        )
+    return made
+
+
+def source(train: int = 60, validation: int = 40, seed: int = 0, noise: float = 0.0) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "train": rows(train, seed, noise),
+        "validation": rows(validation, seed + 1000),
+        "test": rows(30, seed + 2000),
+    }
+
+
+@pytest.fixture(scope="session")
+def toy_tasks() -> tuple[Task, ...]:
+    """One task of every answer shape; mood and count read the same rows."""
+    shared = source()
+    return (
+        Classification("mood", source=shared, text="text", label="mood"),
+        Regression("count", source=shared, text="text", value="count"),
+        Classification("within", source=source(seed=7), text=("text", "other"), label="within"),
+        Tagging("places", source=source(train=40, seed=8), tokens="tokens", labels="tags"),
+    )
+
+
+@dataclass
+class Toys:
+    """Makes small experiments and runs them."""
+
+    encoder: Path
+    folder: Path
+    tasks: tuple[Task, ...]
+    dropout: float = 0.0
+    runs: int = 0
+
+    def experiment(self, convergence: Convergence | None = None, **training: Any) -> Experiment:
+        settings = {"steps": 12, "tokens_per_batch": 160, "check_every": 3, "log_every": 1, "learning_rate": 3e-3}
+        training.setdefault("architecture", HardSharing(dropout=self.dropout))
+        parts = {key: training.pop(key) for key in ("schedule", "sampler", "architecture") if key in training}
+        return Experiment(
+            tasks=training.pop("tasks", self.tasks),
+            encoder=Encoder(str(self.encoder), max_length=32),
+            convergence=convergence or Never(),
+            training=Training(**{**settings, "precision": "fp32", "device": "cpu", **training}),
+            **parts,
+        )
+
+    def run(self, convergence: Convergence | None = None, **training: Any) -> Run:
+        return self.start(self.experiment(convergence, **training))
+
+    def start(self, experiment: Experiment) -> Run:
+        self.runs += 1
+        return start(experiment, self.folder / f"run{self.runs}")
+
+
+@pytest.fixture
+def toys(tiny_encoder: Path, tmp_path: Path, toy_tasks: tuple[Task, ...]) -> Toys:
+    return Toys(tiny_encoder, tmp_path, toy_tasks)
+
+
+@pytest.fixture
+def dropout_toys(
+    make_tiny_encoder: Callable[[float], Path], tmp_path: Path, toy_tasks: tuple[Task, ...]
+) -> Toys:
+    """The same with dropout, so that generators matter."""
+    return Toys(make_tiny_encoder(0.1), tmp_path, toy_tasks, dropout=0.1)

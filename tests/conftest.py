@@ -15,7 +15,6 @@ _CACHE = Path(tempfile.mkdtemp(prefix="motet-tests-"))
 # Libraries read these when they are imported, and subprocesses inherit them.
 os.environ.update(
     HF_DATASETS_CACHE=str(_CACHE / "datasets"),
-    HF_DATASETS_DISABLE_PROGRESS_BARS="1",
     HF_DATASETS_OFFLINE="1",
     HF_HOME=str(_CACHE / "hub"),
     HF_HUB_DISABLE_PROGRESS_BARS="1",

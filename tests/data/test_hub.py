@@ -5,9 +5,8 @@ from typing import Any
 import datasets
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from motet.data.hub import quietly, read_hub, spell_class_labels
+from motet.data.hub import read_hub, spell_class_labels
 from motet.errors import DataError
 
 
@@ -59,19 +58,3 @@ def test_a_failure_is_one_sentence() -> None:
         "nobody/nothing\n    is no file or folder, and cannot be read from the hub: Couldn't reach"
     )
     assert message.endswith(". Looked for here.")
-
-
-def test_progress_bars_are_left_as_they_were() -> None:
-    shown = not are_progress_bars_disabled()
-    try:
-        enable_progress_bars()
-        with quietly():
-            assert are_progress_bars_disabled()
-        assert not are_progress_bars_disabled()
-        disable_progress_bars()
-        with quietly():
-            pass
-        assert are_progress_bars_disabled()
-    finally:
-        if shown:
-            enable_progress_bars()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
+from datasets.utils import are_progress_bars_disabled
 
-from motet.data.sources import Source, as_source, read, values
+from motet.data.sources import Source, as_source, quietly, read, values
 from motet.errors import DataError, RecipeError
 
 pd: Any = pytest.importorskip("pandas")  # Any: it ships no types
@@ -165,6 +166,20 @@ def test_values_of_a_column() -> None:
         values(table, "shops")
     with pytest.raises(DataError, match="holds lists"):
         values(table, "tags")
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+@pytest.mark.parametrize("chosen", [None, False, True])
+def test_progress_bars_are_left_as_they_were(
+    monkeypatch: pytest.MonkeyPatch, disabled: bool, chosen: bool | None
+) -> None:
+    bars = sys.modules["datasets.utils.tqdm"]  # the attribute of that name is a class
+    for module in (config, bars):
+        monkeypatch.setattr(module, "HF_DATASETS_DISABLE_PROGRESS_BARS", chosen)
+    monkeypatch.setattr(bars, "_hf_datasets_progress_bars_disabled", disabled)
+    with quietly():
+        assert are_progress_bars_disabled() == (disabled or chosen is None)
+    assert are_progress_bars_disabled() == disabled
 
 
 CARDS = ["amcd_en", "customer_reviews", "wnut17", "stsb", "clothing_reviews", "fdu_mtl"]

@@ -69,5 +69,5 @@ def test_what_is_no_setting(setting: str) -> None:
 
 
 def test_a_value_that_is_no_yaml() -> None:
-    with pytest.raises(RecipeError, match="training.steps = \\[1"):
+    with pytest.raises(RecipeError, match=r"training\.steps = \[1"):
         override(Document({}), "training.steps=[1")

@@ -159,7 +159,7 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(RecipeError, match="cannot be read"):
         read_document(tmp_path / "recipe.yaml")
-    with pytest.raises(RecipeError, match="Did you mean `recipe.yaml`?"):
+    with pytest.raises(RecipeError, match=r"Did you mean `recipe\.yaml`"):
         read_document(tmp_path / "recpie.yaml")
     with pytest.raises(RecipeError, match=r"must end in \.yaml"):
         read_document(tmp_path / "recipe.txt")

@@ -99,6 +99,12 @@ class Toys:
         return start(experiment, self.folder / f"run{self.runs}")
 
 
+@pytest.fixture(scope="session")
+def make_toys(toy_tasks: tuple[Task, ...]) -> Callable[[Path, Path], Toys]:
+    """Makes toys that write into a folder."""
+    return lambda encoder, folder: Toys(encoder, folder, toy_tasks)
+
+
 @pytest.fixture
 def toys(tiny_encoder: Path, tmp_path: Path, toy_tasks: tuple[Task, ...]) -> Toys:
     return Toys(tiny_encoder, tmp_path, toy_tasks)

@@ -161,36 +161,49 @@ def test_soft_labels_cover_exactly_the_training_rows(toys: Any, tmp_path: Path) 
 
 # 6
 @pytest.mark.parametrize("rewind", ["full", "none"])
-def test_a_small_noisy_task_is_held_while_a_large_one_goes_on(toys: Any, rewind: Any) -> None:
-    plain = _noisy_and_large(toys, Never())
-    rule = Patience(checks=3, epochs=0, min_epochs=1, min_delta=0, smooth=2, rewind=rewind)
-    held = _noisy_and_large(toys, rule)
-    drop = {name: run.scores["noisy"]["peak"] - run.scores["noisy"]["final"] for name, run in (("plain", plain), ("held", held))}
+def test_a_small_noisy_task_is_held_while_a_large_one_goes_on(toys: Any, plain_run: Run, rewind: Any) -> None:
+    rule = Patience(checks=4, epochs=0, min_epochs=1, min_delta=0, smooth=2, rewind=rewind)
+    held = _noisy_and_large(toys, replace(rule, tasks={"large": {"checks": 100}}))
+    falls = {name: run.scores["noisy"]["peak"] - run.scores["noisy"]["final"] for name, run in _named(plain_run, held)}
     assert held.scores["noisy"]["state"] == "converged"
-    assert drop["plain"] > 0.05
-    assert drop["held"] <= drop["plain"] - 0.03
-    assert held.scores["large"]["final"] >= plain.scores["large"]["final"] - 0.06
+    assert falls["plain"] > 0.08
+    assert falls["held"] <= falls["plain"] / 2
+    assert held.scores["large"]["final"] >= plain_run.scores["large"]["final"] - 0.06
+
+
+@pytest.fixture(scope="module")
+def plain_run(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory, make_toys: Any) -> Run:
+    return _noisy_and_large(make_toys(tiny_encoder, tmp_path_factory.mktemp("plain")), Never())
+
+
+def _named(plain: Run, held: Run) -> list[tuple[str, Run]]:
+    return [("plain", plain), ("held", held)]
 
 
 def _noisy_and_large(toys: Any, convergence: Any) -> Run:
-    return toys.run(convergence, tasks=_two_tasks(), steps=180, check_every=6, tokens_per_batch=200, decay="constant")
+    return toys.run(convergence, tasks=_two_tasks(), steps=200, check_every=5, tokens_per_batch=300, decay="constant")
 
 
 def _two_tasks() -> tuple[Task, ...]:
+    """One that a word gives away, with 40 training rows of which many are wrong; one that has to count."""
     draw = random.Random(5)
     words = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrst"]
 
-    def rows(count: int, noise: float, key: int) -> list[dict[str, str]]:
+    def noisy(count: int, noise: float) -> list[dict[str, str]]:
         made = []
         for _ in range(count):
-            text = [draw.choice(words) for _ in range(6)]
-            answer = sum(word[key] < "eo"[key] for word in text) >= 3
+            answer = draw.random() < 0.5
+            text = ["good" if answer else "bad"] * 2 + [draw.choice(words) for _ in range(3)]
             made.append({"text": " ".join(text), "label": str(answer != (draw.random() < noise))})
         return made
 
-    noisy = {"train": rows(24, 0.25, 0), "validation": rows(200, 0.0, 0)}
-    large = {"train": rows(600, 0.0, 1), "validation": rows(200, 0.0, 1)}
-    return Classification("noisy", source=noisy), Classification("large", source=large)
+    def large(count: int) -> list[dict[str, str]]:
+        texts = [[draw.choice(words) for _ in range(6)] for _ in range(count)]
+        return [{"text": " ".join(t), "label": str(sum(w[1] < "o" for w in t) >= 3)} for t in texts]
+
+    small = {"train": noisy(40, 0.3), "validation": noisy(200, 0.0)}
+    big = {"train": large(600), "validation": large(200)}
+    return Classification("noisy", source=small), Classification("large", source=big)
 
 
 # 7

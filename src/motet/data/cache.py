@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import pyarrow as pa
+from datasets.table import MemoryMappedTable
 
 from motet.errors import DataError
 
-__all__ = ["build_once", "cache_folder"]
+__all__ = ["build_once", "cache_folder", "table_once"]
 
 
 def cache_folder() -> Path:
@@ -42,6 +45,18 @@ def build_once(path: Path, build: Callable[[Path], None]) -> Path:
             f"Make room, or set MOTET_CACHE to a folder that can be written."
         ) from error
     return path
+
+
+def table_once(key: str, make: Callable[[], tuple[pa.Schema, Iterable[pa.RecordBatch]]]) -> MemoryMappedTable:
+    """The memory-mapped Arrow table of a key, letting `make` give its schema and rows first if it is not there."""
+
+    def write(target: Path) -> None:
+        schema, batches = make()
+        with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+
+    return MemoryMappedTable.from_file(str(build_once(cache_folder() / "tables" / f"{key}.arrow", write)))
 
 
 def _settle(made: Path) -> None:

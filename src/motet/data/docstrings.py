@@ -1,7 +1,7 @@
 """The bundled source: documentation strings of the Python standard library on this machine.
 
 Every documented function, method and class gives one row, read with `ast` and never imported. Texts repeat in no two
-splits, and a module lies in one split as a whole. The rows depend on the version of Python alone.
+splits, and a module lies in one split as a whole. The rows depend on the installed Python alone.
 
     area            which part of the library the module belongs to
     kind            function, method or class

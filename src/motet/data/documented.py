@@ -18,16 +18,17 @@ _MASK = "this"
 _AREAS = {
     "network": """cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap mimetypes netrc nntplib nturl2path
         poplib smtpd smtplib socket socketserver ssl telnetlib urllib uuid webbrowser wsgiref xmlrpc""",
-    "interface": "argparse cmd code codeop curses fileinput getopt getpass optparse rlcompleter shlex tkinter turtle",
+    "interface": """_pyrepl argparse cmd code codeop curses fileinput getopt getpass optparse rlcompleter shlex tkinter
+        turtle""",
     "concurrency": """_threading_local _weakrefset asynchat asyncio asyncore concurrent contextlib multiprocessing
         queue sched selectors signal subprocess threading""",
     "text": """_markupbase _strptime base64 codecs configparser csv difflib encodings gettext html json locale pickle
         pickletools plistlib pprint quopri re shelve string stringprep textwrap tomllib uu xdrlib xml""",
     "numbers": """_pydatetime _pydecimal bisect calendar colorsys datetime decimal fractions hashlib heapq hmac numbers
         random secrets statistics timeit zoneinfo""",
-    "files": """_aix_support _compression _osx_support _pyio aifc bz2 chunk compression crypt dbm ensurepip filecmp
-        fnmatch genericpath glob gzip imghdr io lzma ntpath os pathlib pipes platform posixpath pty shutil site sndhdr
-        sqlite3 stat sunau sysconfig tarfile tempfile tty venv wave zipapp zipfile""",
+    "files": """_aix_support _android_support _compression _ios_support _osx_support _pyio aifc bz2 chunk compression
+        crypt dbm ensurepip filecmp fnmatch genericpath glob gzip imghdr io lzma ntpath os pathlib pipes platform posixpath pty shutil
+        site sndhdr sqlite3 stat sunau sysconfig tarfile tempfile tty venv wave zipapp zipfile""",
     "testing": "bdb cProfile doctest logging pdb profile pstats trace traceback tracemalloc unittest warnings",
     "types": """_collections_abc _py_abc abc collections copy copyreg ctypes dataclasses enum functools graphlib
         operator reprlib types typing weakref""",

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pyarrow as pa
 from datasets import Dataset
-from datasets.table import MemoryMappedTable
 from pyarrow import parquet
 
-from motet.data.cache import build_once, cache_folder
+from motet.data.cache import table_once
 from motet.data.columns import Row, batches, schema_of
 from motet.data.formats import READERS, suffix_of
 from motet.data.splits import Part, choose
 from motet.errors import DataError, Problem
 
 __all__ = ["locate", "looks_local", "nearby", "read_file", "read_folder"]
+
+Batches = tuple[pa.Schema, Iterable[pa.RecordBatch]]
 
 _FORMAT = "1"  # part of every cache key; raise it when what is stored changes
 _MIXED = b"motet.mixed"
@@ -82,8 +83,11 @@ def read_file(path: Path) -> Part:
         raise DataError(Problem(str(path), f"must end in one of {' '.join(_SUFFIXES)}, all but the last also with .gz"))
     key = _content_digest(path)
     read = READERS.get(suffix_of(path))
-    write = partial(_write_parquet, path) if read is None else partial(_write_rows, path, read)
-    table = MemoryMappedTable.from_file(str(build_once(cache_folder() / "tables" / f"{key}.arrow", write)))
+    make = partial(_parquet, path) if read is None else partial(_typed_rows, path, read)
+    try:
+        table = table_once(key, make)
+    except pa.ArrowException as error:
+        raise DataError(Problem(str(path), f"cannot be read: {error}")) from error
     metadata = table.schema.metadata or {}
     return Part(Dataset(table, fingerprint=key), json.loads(metadata.get(_MIXED, b"{}")))
 
@@ -103,22 +107,12 @@ def _content_digest(path: Path) -> str:
     return content.hexdigest()[:32]
 
 
-def _write_rows(path: Path, read: Callable[[Path], Iterable[Row]], target: Path) -> None:
+def _typed_rows(path: Path, read: Callable[[Path], Iterable[Row]]) -> Batches:
     schema, mixed = schema_of(partial(read, path))
     schema = schema.with_metadata({_MIXED: json.dumps(mixed)})
-    with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-        for batch in batches(partial(read, path), schema, mixed, str(path)):
-            stream.write_batch(batch)
+    return schema, batches(partial(read, path), schema, mixed, str(path))
 
 
-def _write_parquet(path: Path, target: Path) -> None:
-    try:
-        with (
-            parquet.ParquetFile(path) as file,
-            pa.OSFile(str(target), "wb") as sink,
-            pa.ipc.new_stream(sink, file.schema_arrow) as stream,
-        ):
-            for batch in file.iter_batches():
-                stream.write_batch(batch)
-    except pa.ArrowException as error:
-        raise DataError(Problem(str(path), f"is not a readable Parquet file: {error}")) from error
+def _parquet(path: Path) -> Batches:
+    file = parquet.ParquetFile(path)
+    return file.schema_arrow, file.iter_batches()

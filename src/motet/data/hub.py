@@ -1,20 +1,18 @@
-"""What is special about `datasets`: its hub, its class labels, its progress bars."""
+"""Data sets on the hub, and the class labels that they come with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets.exceptions import DatasetsError
-from datasets.utils import are_progress_bars_disabled
 
 from motet.data.splits import Part, choose, digest
 from motet.errors import DataError, Problem
 
-__all__ = ["quietly", "read_hub", "spell_class_labels"]
+__all__ = ["read_hub", "spell_class_labels"]
 
 
 def read_hub(name: str, subset: str, revision: str, wanted: Mapping[str, str], here: str) -> dict[str, Part]:
@@ -69,15 +67,3 @@ def _spell(value: Any, names: Sequence[str]) -> Any:
     if isinstance(value, list):
         return [_spell(item, names) for item in value]
     return None if value is None or value < 0 else names[value]
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """No progress bars of `datasets`: what is read here is either small or cached."""
-    shown = not are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()

@@ -10,21 +10,25 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
-from datasets import Dataset
+from datasets import Dataset, config
+from datasets.utils import are_progress_bars_disabled
 
 from motet.data.docstrings import docstrings_folder
+from motet.data.draws import cut, draw
 from motet.data.files import locate, looks_local, nearby, read_file, read_folder
-from motet.data.hub import quietly, read_hub, spell_class_labels
+from motet.data.hub import read_hub, spell_class_labels
 from motet.data.memory import is_table, read_memory
-from motet.data.splits import ID, SPLITS, Part, agree, cut, digest, draw, identify
+from motet.data.splits import ID, SPLITS, Part, agree, digest, identify
 from motet.errors import DataError, Problem, RecipeError, nearest
 
-__all__ = ["Source", "Table", "as_source", "read", "values"]
+__all__ = ["Source", "Table", "as_source", "quietly", "read", "values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,3 +224,19 @@ def _select(source: Source, splits: dict[str, Dataset]) -> tuple[dict[str, Datas
 
 def _fingerprint(splits: Mapping[str, Dataset]) -> str:
     return digest(*((split, dataset._fingerprint) for split, dataset in sorted(splits.items())))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No progress bars of `datasets`, whose work here is either small or cached.
+
+    A choice made in the environment stands; `datasets` would warn of any attempt to change it.
+    """
+    free = config.HF_DATASETS_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
+    if free:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if free:
+            datasets.enable_progress_bars()

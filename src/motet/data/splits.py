@@ -1,13 +1,8 @@
-"""The splits of a table: which there are, how they agree, who is in them.
-
-Draws are by hash: a row's rank depends on the seed, the purpose and its number alone. So they are the same with every
-version of every library, and the rows of a smaller draw are among those of a larger one.
-"""
+"""The splits of a table: which there are, how they agree, who is in them."""
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +11,7 @@ from datasets import Dataset, Features
 
 from motet.errors import DataError, Problem, nearest
 
-__all__ = ["ID", "SPLITS", "Part", "agree", "choose", "cut", "digest", "draw", "identify"]
+__all__ = ["ID", "SPLITS", "Part", "agree", "choose", "digest", "identify"]
 
 ID = "__id__"
 SPLITS = {
@@ -177,38 +172,3 @@ def _fault(values: Sequence[Any]) -> str:
             return f"`{value}` stands in rows {first[str(value)]} and {row}"
         first[str(value)] = row
     return ""
-
-
-def cut(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """A train split without, and a validation split of, a share of the rows.
-
-    Raises:
-        DataError: there is only one row.
-    """
-    total = len(dataset)
-    if total < 2:
-        raise DataError("There is one row only: nothing can be cut off for validation.")
-    count = min(max(1, round(share * total)), total - 1)
-    chosen = set(_drawn(count, total, "validation", seed))
-    kept = [row for row in range(total) if row not in chosen]
-    return _take(dataset, kept, "cut", share, seed), _take(dataset, sorted(chosen), "validation", share, seed)
-
-
-def draw(dataset: Dataset, count: int, split: str, seed: int) -> Dataset:
-    """At most `count` rows of a split, in their order."""
-    if count >= len(dataset):
-        return dataset
-    return _take(dataset, sorted(_drawn(count, len(dataset), f"rows of {split}", seed)), "draw", split, count, seed)
-
-
-def _drawn(count: int, total: int, purpose: str, seed: int) -> list[int]:
-    def rank(row: int) -> bytes:
-        return hashlib.blake2b(f"{seed} {purpose} {row}".encode(), digest_size=16).digest()
-
-    return heapq.nsmallest(count, range(total), key=rank)
-
-
-def _take(dataset: Dataset, rows: Sequence[int], *how: object) -> Dataset:
-    """Some rows as a table of their own, so that position in the data set and in its Arrow table are the same."""
-    fingerprint = digest(dataset._fingerprint, how)
-    return dataset.select(rows, new_fingerprint=fingerprint + "s").flatten_indices(new_fingerprint=fingerprint)

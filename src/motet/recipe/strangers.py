@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from motet.errors import Problem, nearest
 from motet.recipe.parts import homes
+from motet.recipe.values import did_you_mean
 
 __all__ = ["stranger"]
 
@@ -50,7 +51,7 @@ def stranger(key: str, place: str, own: Sequence[str]) -> Problem:
     types = there.pop(_general(place), [])
     if types:
         listed = " and ".join(f"`{type_}`" for type_ in types)
-        return Problem(name, f"belongs to the type {listed}, not to this one", remedy=_close(key, own))
+        return Problem(name, f"belongs to the type {listed}, not to this one", remedy=did_you_mean(key, own))
     if there:
         belongs = " or ".join(f"`{home}`" if home else "the top level" for home in there)
         moved = " or ".join(f"{home}.{key}".strip(".") for home in there)
@@ -67,8 +68,3 @@ def _general(place: str) -> str:
     if place.endswith(".source"):
         return "sources.<name>"
     return re.sub(r"^(tasks|sources)\..*", r"\1.<name>", place)
-
-
-def _close(key: str, own: Sequence[str]) -> str:
-    sentence = nearest(key, own)
-    return sentence if sentence.startswith("Did") else ""

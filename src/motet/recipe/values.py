@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from motet.errors import nearest
 
-__all__ = ["WrongTypeError", "adapter", "convert", "expectation", "kind_of", "shown"]
+__all__ = ["WrongTypeError", "adapter", "convert", "did_you_mean", "expectation", "kind_of", "shown"]
 
 _SINGULAR = {
     int: "a whole number",
@@ -97,12 +97,23 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def did_you_mean(name: str, options: Sequence[str]) -> str:
+    """The closest option as a question; nothing where none is close, unlike `nearest`.
+
+    Example:
+        >>> did_you_mean("lable", ["label", "text"]), did_you_mean("zzz", ["label", "text"])
+        ('Did you mean `label`?', '')
+    """
+    sentence = nearest(name, options)
+    return sentence if sentence.startswith("Did") else ""
+
+
 def _remedy(hint: Any, value: Any) -> str:
     options = [word for part in _members(hint) if get_origin(part) is Literal for word in get_args(part)]
     if isinstance(value, str):
         if type(None) in _members(hint) and value.lower() == "none":
             return "Write null."
-        return nearest(value, options) if options and get_origin(hint) is not Literal else _close(value, options)
+        return did_you_mean(value, options)
     if isinstance(value, float) and value.is_integer() and int in _members(hint):
         return f"Write {int(value)}."
     if _is_number(value) and str in _members(hint):
@@ -110,11 +121,6 @@ def _remedy(hint: Any, value: Any) -> str:
     if isinstance(value, list) and any(map(_is_number, value)) and tuple[str, ...] in _members(hint):
         return "Write them in quotes."
     return ""
-
-
-def _close(value: str, options: list[str]) -> str:
-    sentence = nearest(value, options) if options else ""
-    return sentence if sentence.startswith("Did") else ""
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
@@ -127,9 +133,3 @@ def _is_number(value: Any) -> bool:
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def is_mapping_of_mappings(hint: Any) -> bool:
-    """Whether a type is a mapping whose values are mappings."""
-    inner = get_args(hint)
-    return get_origin(hint) is Mapping and get_origin(inner[-1]) is Mapping

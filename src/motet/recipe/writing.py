@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import CollectionNode, Node, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from motet.recipe.loading import load
-from motet.recipe.parts import kind_of_part, sentences
+from motet.recipe.parts import kind_of_part, sentences, summary
 from motet.recipe.sections import Recipe
 from motet.registry import describe, names, part_name
 from motet.training.experiment import Experiment
@@ -25,7 +25,7 @@ __all__ = ["fill", "to_yaml"]
 _ORDER = ("encoder", "sources", "tasks", "architecture", "sampler", "schedule", "balance", "convergence", "training")
 _WIDTH = 100
 _CLEAR = re.compile(r"[\w./](?:[\w./ -]*[\w./-])?")
-_TRUTH_ELSEWHERE = ("y", "n", "yes", "no", "on", "off")  # truth values to readers of YAML 1.1
+_TRUTH_ELSEWHERE = ("yes", "no", "on", "off")  # truth values to readers of YAML 1.1
 
 
 def to_yaml(data: Any) -> str:
@@ -121,15 +121,16 @@ class _Filling:
         yield from self._fields(value, depth + 2)
 
     def _fields(self, part: Any, depth: int) -> Iterator[str]:
-        pad, kind = " " * depth, kind_of_part(type(part))
+        cls: type = type(part)
+        pad, kind = " " * depth, kind_of_part(cls)
         if kind:
-            yield from self._comment(summary(type(part)), pad)
+            yield from self._comment(summary(cls), pad)
             others = ", ".join(name for name in names(kind) if name != part_name(part))
             yield f"{pad}type: {part_name(part)}" + (f"  # or {others}" if others else "")
         for field in dataclasses.fields(part):
             if kind == "task" and field.name == "name":
                 continue
-            yield from self._comment(sentences(type(part)).get(field.name, ""), pad)
+            yield from self._comment(sentences(cls).get(field.name, ""), pad)
             value = getattr(part, field.name)
             if kind == "task" and field.name == "source":
                 yield from self._entry("source", self._source(value), depth)

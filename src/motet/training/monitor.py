@@ -267,12 +267,10 @@ class Monitor:
         learning = [t for t, s in self.standings.items() if s.status == "learning" and self.rules[t]]
         peaks = {self.standings[task].tracker.best.snapshot for task in learning if self.standings[task].tracker.checks}
         if full:
-            return (peaks if any(map(self._rewinds, learning)) else set()) | {self.snapshots.current}
+            back = peaks | {self.since_rewind.snapshot} if any(map(self._rewinds, learning)) else set()
+            return back | {self.snapshots.current}
         teachers = {standing.teacher for standing in self.standings.values()}
-        return peaks | teachers | {self.best_mean.snapshot} | self._since_rewind_wanted()
-
-    def _since_rewind_wanted(self) -> set[str]:
-        return {self.since_rewind.snapshot} if any(map(self._rewinds, self.standings)) else set()
+        return peaks | teachers | {self.best_mean.snapshot}
 
     def state(self) -> dict[str, Any]:
         """Plain data to go on from."""

@@ -120,6 +120,7 @@ def test_recipes_without_substance(tmp_path: Path, text: str, told: str) -> None
     ("sections", "told"),
     [
         ({"sources": None}, "sources\n    is empty. Leave it out."),
+        ({"sources": 3}, "sources\n    must be a mapping from names to sources, found a whole number"),
         ({"sources": ["a"]}, "sources\n    must be a mapping from names to sources, found a list"),
         ({"sources": {"a": 3}}, "sources.a = 3\n    must be text or a mapping"),
         ({"sources": {"a": {"rows": {"train": 5}}}}, "sources.a.path\n    is missing"),
@@ -259,12 +260,14 @@ def test_several_tasks_report_for_themselves() -> None:
 
 def test_a_named_source_is_told_from_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    named = {"emotion": {"path": "data/emotion"}}
+    tasks = {"a": {**TASK, "source": "emotions"}}
+    (problem,) = problems(sources=named, tasks=tasks)
+    assert problem.startswith('tasks.a.source = "emotions"\n    is neither in `sources` nor a file here. Did you mean')
+    (tmp_path / "sets" / "emotions").mkdir(parents=True)
+    assert loads({"sources": named, "tasks": tasks}, folder=tmp_path / "sets").tasks[0].source == "emotions"
     (tmp_path / "emotions").mkdir()
-    sources = {"emotion": {"path": "data/emotion"}}
-    experiment = loads({"sources": sources, "tasks": {"a": {**TASK, "source": "emotions"}}})
-    assert experiment.tasks[0].source == "emotions"
-    (problem,) = problems(sources=sources, tasks={"a": {**TASK, "source": "emotoin"}})
-    assert "Did you mean `emotion`?" in problem
+    assert loads({"sources": named, "tasks": tasks}).tasks[0].source == "emotions"
 
 
 def test_names_with_dots_are_found_with_their_lines(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_types_in_words() -> None:
 
 
 def test_values_in_words() -> None:
-    assert [kind_of(value) for value in (None, True, 1, 1.5, "", [], {})] == [
+    values: list[Any] = [None, True, 1, 1.5, "", [], {}]
+    assert [kind_of(value) for value in values] == [
         "null",
         "true or false",
         "a whole number",

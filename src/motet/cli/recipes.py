@@ -14,8 +14,9 @@ from motet.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
     from motet.recipe import Loaded
+    from motet.runs import RunFolder
 
-__all__ = ["FolderOption", "Json", "Quiet", "RecipePath", "SetOption", "Settings", "opened"]
+__all__ = ["FolderOption", "Json", "Quiet", "RecipePath", "SetOption", "Settings", "folder_of", "opened"]
 
 RecipePath: TypeAlias = Annotated[Path, typer.Argument(metavar="RECIPE", help="A .yaml, .json or .toml file.")]
 Settings: TypeAlias = Annotated[
@@ -29,6 +30,12 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result 
 FolderOption: TypeAlias = Annotated[
     Path | None, typer.Option("--folder", metavar="FOLDER", help="Where relative paths of sources are looked up.")
 ]
+
+
+def folder_of(run: RunFolder, loaded: Loaded) -> Path:
+    """Where the data of a run was looked up when it was begun; where it would be now, if the run does not say."""
+    noted = run.read_json(run.manifest_file).get("folder")
+    return Path(noted) if noted else loaded.folder
 
 
 @contextmanager

@@ -33,7 +33,8 @@ def demo(
     folder = _free(out)
     with watch(quiet) as console:
         run = start(experiment, folder, listeners=[console], commands=[f"motet demo --steps {steps} --seed {seed}"])
-    print_scores(evaluate_run(run.folder, experiment)["scores"])
+    scores = evaluate_run(run.folder, experiment)["scores"]
+    print_scores({task.name: {task.headline: scores[task.name][task.headline]} for task in experiment.tasks})
     print_result(f"report: {write(run.folder)}")
     say(f'\nNext: motet predict {folder} "Return the number of items in the queue."')
     say("      motet init your-data.csv")
@@ -75,7 +76,7 @@ def fill(
         return
     if recipe is None:
         raise typer.BadParameter("name a recipe")
-    from motet.recipe.writing import fill as filled
+    from motet.recipe import fill as filled
 
     print_result(filled(recipe).rstrip())
 

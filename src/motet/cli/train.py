@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motet.cli.recipes import FolderOption, Json, Quiet, RecipePath, SetOption, Settings, opened
+from motet.cli.recipes import FolderOption, Json, Quiet, RecipePath, SetOption, Settings, folder_of, opened
 from motet.cli.terminal import print_json, print_result, print_scores, say, watch
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def resume(
 
     begun = RunFolder(run).require()
     with opened(begun.recipe_file) as loaded, watch(quiet, begun.events()) as console:
-        finished = go_on(run, loaded.experiment, folder=folder or loaded.folder, listeners=[console])
+        finished = go_on(run, loaded.experiment, folder=folder or folder_of(begun, loaded), listeners=[console])
     _conclude(finished, json)
 
 
@@ -103,6 +103,9 @@ def _findings(prepared: Prepared, folder: Path) -> Iterable[Finding]:
 def _print_plan(prepared: Prepared) -> None:
     from rich.console import Console as Terminal
 
-    from motet.reporting.console import Console
+    from motet.reporting.console import WIDTH_OF_A_FILE, Console
 
-    Console(terminal=Terminal(highlight=False)).print_plan(prepared.plan)
+    terminal = Terminal(highlight=False)
+    if not terminal.is_terminal:
+        terminal.width = WIDTH_OF_A_FILE
+    Console(terminal=terminal).print_plan(prepared.plan)

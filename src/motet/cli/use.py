@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motet.cli.recipes import FolderOption, Json, opened
+import motet
+from motet.cli.recipes import FolderOption, Json, folder_of, opened
 from motet.cli.terminal import print_json, print_result, print_scores
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def evaluate(
 
     finished = RunFolder(run).require()
     with opened(finished.recipe_file) as loaded:
-        event = evaluate_run(finished, loaded.experiment, split=split, folder=folder or loaded.folder)
+        event = evaluate_run(finished, loaded.experiment, split=split, folder=folder or folder_of(finished, loaded))
     if json:
         print_json(event)
     else:
@@ -82,10 +83,9 @@ def info(
 
 
 def _environment() -> dict[str, Any]:
-    packages = ("motet", "torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scipy", "typer")
-    return {"python": platform.python_version(), "platform": platform.platform()} | {
-        package: _version(package) for package in packages
-    }
+    packages = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scipy", "typer")
+    machine = {"python": platform.python_version(), "platform": platform.platform()}
+    return {"motet": motet.__version__, **machine, **{package: _version(package) for package in packages}}
 
 
 def _version(package: str) -> str:
@@ -97,7 +97,7 @@ def _version(package: str) -> str:
 
 def _of_run(run: RunFolder) -> dict[str, Any]:
     manifest: dict[str, Any] = run.read_json(run.manifest_file)
-    last = (run.events() or [{}])[-1]
-    state = {"last event": last.get("event"), "step": last.get("step")}
+    ends = [event for event in run.events() if event["event"] in ("end", "interrupted")]
+    state = {"state": f"{ends[-1]['event']} at step {ends[-1]['step']}" if ends else "no end yet"}
     plain = {name: value for name, value in manifest.items() if not isinstance(value, dict)}
     return {**plain, **manifest.get("packages", {}), **state}

@@ -27,8 +27,8 @@ _AREAS = {
     "numbers": """_pydatetime _pydecimal bisect calendar colorsys datetime decimal fractions hashlib heapq hmac numbers
         random secrets statistics timeit zoneinfo""",
     "files": """_aix_support _android_support _compression _ios_support _osx_support _pyio aifc bz2 chunk compression
-        crypt dbm ensurepip filecmp fnmatch genericpath glob gzip imghdr io lzma ntpath os pathlib pipes platform posixpath pty shutil
-        site sndhdr sqlite3 stat sunau sysconfig tarfile tempfile tty venv wave zipapp zipfile""",
+        crypt dbm ensurepip filecmp fnmatch genericpath glob gzip imghdr io lzma ntpath os pathlib pipes platform
+        posixpath pty shutil site sndhdr sqlite3 stat sunau sysconfig tarfile tempfile tty venv wave zipapp zipfile""",
     "testing": "bdb cProfile doctest logging pdb profile pstats trace traceback tracemalloc unittest warnings",
     "types": """_collections_abc _py_abc abc collections copy copyreg ctypes dataclasses enum functools graphlib
         operator reprlib types typing weakref""",

@@ -16,5 +16,6 @@ True
 """
 
 from motet.recipe.loading import Loaded, load, loads
+from motet.recipe.writing import fill, to_yaml
 
-__all__ = ["Loaded", "load", "loads"]
+__all__ = ["Loaded", "fill", "load", "loads", "to_yaml"]

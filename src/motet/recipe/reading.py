@@ -79,23 +79,11 @@ class Reader:
             base: values of fields that `data` does not name, instead of the defaults.
             fixed: as for `part`.
         """
-        start, fixed = len(self.problems), fixed or {}
-        known = {**(base or {}), **fixed}
-        for key, value in data.items():
-            if key in fixed:
-                self.wrong(f"{place}.{key}", "is the key that the task stands under", value, "Leave it out.")
-                continue
-            if key not in types_of(cls):
-                self.problems.append(stranger(key, place, [own for own in types_of(cls) if own not in fixed]))
-                continue
-            before = len(self.problems)
-            read = self.value(cls, key, value, f"{place}.{key}")
-            if len(self.problems) == before:
-                known[key] = read
-        for key in required(cls) - known.keys() - data.keys():
+        start = len(self.problems)
+        known = {**(base or {}), **(fixed or {}), **self._fields(cls, data, place, fixed or {})}
+        for key in sorted(required(cls) - known.keys() - data.keys()):
             self.wrong(f"{place}.{key}", "is missing")
-        if required(cls) <= known.keys():
-            built = self._made(cls, known, place)
+        built = self._made(cls, known, place) if required(cls) <= known.keys() else None
         return built if len(self.problems) == start else None
 
     def value(self, cls: type, key: str, data: Any, place: str) -> Any:
@@ -131,6 +119,21 @@ class Reader:
             options = [*classes_of(kind), *presets(kind)]
             return self.wrong(type_place, f"is no {kind}", name, nearest(name, options))
         return self.build(cls, data, place, fixed=fixed)
+
+    def _fields(self, cls: type, data: Mapping[str, Any], place: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of those keys that can be read."""
+        own = [key for key in types_of(cls) if key not in fixed]
+        values: dict[str, Any] = {}
+        for key, spelled in data.items():
+            before = len(self.problems)
+            if key in own:
+                value = self.value(cls, key, spelled, f"{place}.{key}")
+                values |= {key: value} if len(self.problems) == before else {}
+            elif key in fixed:
+                self.wrong(f"{place}.{key}", "is the key that the task stands under", spelled, "Leave it out.")
+            else:
+                self.problems.append(stranger(key, place, own))
+        return values
 
     def _made(self, cls: type, known: Mapping[str, Any], place: str) -> Any:
         try:

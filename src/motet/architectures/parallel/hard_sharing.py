@@ -107,4 +107,4 @@ def _layers(trunk: PreTrainedModel, count: int) -> nn.TransformerEncoder:
 
 
 def _key(task: str) -> str:
-    return task.replace(".", "·")  # torch's module names may not hold dots
+    return "of_" + task.replace(".", "·")  # torch's module names hold no dots, and must not hide its own attributes

@@ -32,7 +32,7 @@ LAYOUT = """
 3   data sampling                                -> *
 3   reporting                                    -> runs metrics significance errors
 2   tasks                                        -> metrics registry errors
-1   metrics significance runs registry kernel    -> errors
+1   metrics significance runs registry kernel spelling -> errors
 0   errors                                       ->
 """
 

@@ -20,7 +20,7 @@ __all__ = ["demo", "fill", "init"]
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run folder; a number is added where it exists.")] = Path("runs/demo"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 450,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -82,10 +82,22 @@ def fill(
 
 
 def _demo_experiment(steps: int, seed: int) -> Experiment:
+    """Small enough for two cores and a few minutes: a part of the rows, short texts, three to four epochs."""
+    from dataclasses import replace
+
     from motet.data.docstrings import tasks
+    from motet.data.sources import Source
+    from motet.encoders import Encoder
+    from motet.sampling.uniform import Uniform
     from motet.training.experiment import Experiment, Training
 
-    return Experiment(tasks=tuple(tasks()), training=Training(steps=steps, seed=seed))
+    source = Source("docstrings", rows={"train": 1000, "validation": 250})
+    return Experiment(
+        tasks=tuple(replace(task, source=source) for task in tasks()),
+        encoder=Encoder(max_length=48),
+        sampler=Uniform(),
+        training=Training(steps=steps, tokens_per_batch=1024, check_every=30, learning_rate=2e-4, seed=seed),
+    )
 
 
 def _free(folder: Path) -> Path:

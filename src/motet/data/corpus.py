@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from motet.data.checks import inspect
 from transformers import PreTrainedTokenizerBase
 
+from motet.data.checks import inspect
 from motet.data.encoding import TokenRows, tokenise
+from motet.data.rows import owned
 from motet.data.sources import Table, as_source, read
 from motet.errors import DataError, Problem
 from motet.tasks.base import Task
@@ -163,22 +164,10 @@ def load_corpus(
 def collect(task: Task, table: Table, split: str, tokens: TokenRows) -> Examples:
     """The labelled rows of a task in one split, with their encoded answers."""
     dataset = table.splits[split]
-    answers = dataset[task.target][:]
-    belongs = [dataset[column][:] for column in task.where]
-    texts = [dataset[column][:] for column in task.inputs.columns]
-    wanted = list(task.where.values())
-    rows, targets = [], []
-    for row, answer in enumerate(answers):
-        here = all(column[row] == value for column, value in zip(belongs, wanted, strict=True))
-        if here and answer is not None and all(readable(text[row]) for text in texts):
-            rows.append(row)
-            targets.append(np.asarray(task.encode(answer), dtype=np.float32))
-    return _examples(np.asarray(rows, dtype=np.int64), targets, tokens, split, table)
-
-
-def readable(text: object) -> bool:
-    """Whether a row has anything to read: a text that is not blank, or at least one word."""
-    return bool(text.strip()) if isinstance(text, str) else bool(text)
+    rows = owned(task, dataset)
+    answers = dataset[task.target][:] if len(rows) else []
+    targets = [np.asarray(task.encode(answers[int(row)]), dtype=np.float32) for row in rows]
+    return _examples(rows, targets, tokens, split, table)
 
 
 def _examples(rows: np.ndarray, targets: Sequence[np.ndarray], tokens: TokenRows, split: str, table: Table) -> Examples:

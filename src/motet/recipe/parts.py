@@ -60,7 +60,8 @@ SECTIONS = ("sources", *(f.name for f in dataclasses.fields(Experiment)))
 @cache
 def types_of(cls: type) -> dict[str, Any]:
     """The type of every field of a dataclass, in order."""
-    hints = {**typing.get_type_hints(cls), **({"path": str} if cls is Source else {})}  # no rows inside a recipe
+    marker = {"KW_ONLY": object}  # Python 3.10 does not take the real one for a type
+    hints = {**typing.get_type_hints(cls, localns=marker), **({"path": str} if cls is Source else {})}  # no rows here
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 

@@ -3,76 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import CollectionNode, Node, ScalarNode
-from ruamel.yaml.representer import SafeRepresenter
-
 from motet.recipe.loading import load
 from motet.recipe.parts import kind_of_part, sentences, summary
 from motet.recipe.sections import Recipe
 from motet.registry import describe, names, part_name
+from motet.spelling import to_yaml
 from motet.training.experiment import Experiment
 
 __all__ = ["fill", "to_yaml"]
 
 _ORDER = ("encoder", "sources", "tasks", "architecture", "sampler", "schedule", "balance", "convergence", "training")
 _WIDTH = 100
-_CLEAR = re.compile(r"[\w./](?:[\w./ -]*[\w./-])?")
-_TRUTH_ELSEWHERE = ("yes", "no", "on", "off")  # truth values to readers of YAML 1.1
-
-
-def to_yaml(data: Any) -> str:
-    """Plain data as YAML that reads back as the same data.
-
-    Example:
-        >>> print(to_yaml({"training": {"steps": 100, "clip": None}, "labels": ["no", "1"]}), end="")
-        training: {steps: 100, clip: null}
-        labels: ["no", '1']
-    """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.width = 10**6
-    yaml.allow_unicode = True
-    yaml.Representer = _Plain
-    text = io.StringIO()
-    yaml.dump(data, text)
-    return text.getvalue()
-
-
-class _Plain(SafeRepresenter):
-    """Keys in their order, what occurs twice written twice, and texts in quotes where there is any doubt."""
-
-    def represent(self, data: Any) -> None:
-        self.sort_base_mapping_type_on_output = False
-        root = self.represent_data(data)
-        _lay_out(root)
-        self.serializer.serialize(root)
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def quoted_where_in_doubt(self, text: str) -> Any:
-        clear = _CLEAR.fullmatch(text) and text.lower() not in _TRUTH_ELSEWHERE
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if clear else '"')
-
-
-def _lay_out(node: Node, outermost: bool = True) -> None:
-    """Put what holds only scalars on one line, and everything else in blocks."""
-    if not isinstance(node, CollectionNode):
-        return
-    inner = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-    node.flow_style = not outermost and all(isinstance(part, ScalarNode) for part in inner)
-    for part in inner:
-        _lay_out(part, outermost=False)
-
-
-_Plain.add_representer(str, _Plain.quoted_where_in_doubt)
 
 
 def fill(path: str | Path) -> str:

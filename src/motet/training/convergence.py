@@ -118,6 +118,10 @@ class Patience(Convergence):
             for key in changes:
                 if key not in known:
                     yield Problem(f"tasks.{task}.{key}", f"cannot be set for a single task. {nearest(key, known)}")
+            try:
+                replace(self, tasks={}, **{key: value for key, value in changes.items() if key in known})
+            except RecipeError as error:
+                yield from (problem.under(f"tasks.{task}") for problem in error.problems)
 
     def of(self, task: str) -> Patience | None:
         return replace(self, tasks={}, **self.tasks.get(task, {}))
@@ -225,8 +229,8 @@ class Tracker:
 
     @property
     def converged(self) -> bool:
-        """Whether patience has run out."""
-        if self.rule is None or not self.checks:
+        """Whether patience has run out; never at the peak itself, however little it rose."""
+        if self.rule is None or not self.checks or self.best is self.checks[-1]:
             return False
         stale, since = self._stale()
         now = self.checks[-1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from motet.architectures.base import Architecture
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.balancing.base import Balance
 from motet.balancing.losses.sum import Sum
+from motet.data.sources import as_source
 from motet.encoders import Encoder
 from motet.errors import Problem, RecipeError
 from motet.registry import describe
@@ -116,6 +117,8 @@ class Experiment:
         problems += self.schedule.problems([task.name for task in self.tasks])
         if problems:
             raise RecipeError(problems)
+        sources = tuple(replace(task, source=as_source(task.source)) for task in self.tasks)
+        object.__setattr__(self, "tasks", sources)
 
     def describe(self) -> dict[str, Any]:
         """The experiment as a recipe spells it."""

@@ -57,10 +57,10 @@ class Journal:
         """Events written so far."""
         return self.log.count if self.log is not None else 0
 
-    def event(self, event: str, **values: Any) -> None:
-        """Write an event, in the main process."""
-        if self.log is not None:
-            self.log.write(event, **values)
+    @property
+    def event(self) -> Callable[..., None]:
+        """Writes an event, in the main process."""
+        return _nothing if self.log is None else self.log.write
 
     def close(self) -> None:
         """Close the log."""
@@ -106,7 +106,7 @@ class Journal:
             losses={task: losses.get(task) for task in self.tasks},
             kinds=self._kinds,
             learning_rate=self.rate(logical),
-            gradient_norm=float(self._norm),
+            gradient_norm=float(self._norm) if self._norm.isfinite() else None,
             rows=dict(self._rows),
             tokens=self._tokens[0],
             padded=self._tokens[1],
@@ -140,3 +140,7 @@ class Journal:
             f"{message} The last checkpoint is intact. Lower training.learning_rate, or use precision fp32, "
             f"and start again; `motet resume` would meet the same batch."
         )
+
+
+def _nothing(event: str, **values: Any) -> None:
+    """What all processes but the main one write."""

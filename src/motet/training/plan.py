@@ -88,11 +88,13 @@ def _require_splits(corpus: Corpus) -> None:
 
 
 def _interval(experiment: Experiment, corpus: Corpus, feed: Feed) -> int:
-    """A twentieth of the steps, or an epoch of the smallest task if that is shorter; but a check costs at most a
-    quarter of the training between two of them, reckoning that a forward pass is a third of a step."""
+    """A twentieth of the steps, or an epoch of the smallest task if that is shorter.
+
+    But a check costs at most a quarter of the training since the one before; a forward pass is a third of a step.
+    """
     training, shares, train = experiment.training, feed.task_shares(), corpus.examples("train")
     epochs = [len(train[task]) / (feed.rows_per_step * shares[task]) for task in train]
-    read = {id(e.tokens): e.tokens.lengths[e.rows].sum() for e in corpus.examples("validation").values()}
+    read = {id(e.tokens): int(e.tokens.lengths[e.rows].sum()) for e in corpus.examples("validation").values()}
     cheapest = sum(read.values()) / 3 / (0.25 * training.tokens_per_batch * training.accumulate)
     return min(training.steps, max(1, round(max(min(training.steps / 20, *epochs), cheapest))))
 

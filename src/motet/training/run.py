@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ruamel.yaml import YAML
 
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
@@ -23,6 +22,7 @@ from motet.errors import Problem, RunError
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder, remove, write_atomically
 from motet.sampling.base import Sampler
+from motet.spelling import to_yaml
 from motet.tasks.base import Task
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import Convergence
@@ -143,7 +143,7 @@ def start(
         raise RunError(f"{out} holds a run already. Choose another folder, or `motet resume {out}`.")
     prepared = prepare(experiment, folder)
     if prepared.devices.main:
-        _write_beginning(run, experiment, prepared)
+        _write_beginning(run, experiment, prepared, folder)
     with _session(run, prepared, listeners) as session:
         session.trainer.journal.event("plan", **prepared.plan, name=out.name, commands=list(commands))
         for warning in prepared.plan["warnings"]:
@@ -277,15 +277,11 @@ def _step(snapshot: str) -> int:
     return int(snapshot.split("-")[0])
 
 
-def _write_beginning(run: RunFolder, experiment: Experiment, prepared: Prepared) -> None:
-    def write_recipe(path: Path) -> None:
-        yaml = YAML()
-        yaml.default_flow_style = False
-        with path.open("w", encoding="utf-8") as file:
-            yaml.dump(experiment.describe(), file)
-
-    write_atomically(run.recipe_file, write_recipe)
-    run.write_json(run.manifest_file, _manifest(experiment, prepared))
+def _write_beginning(run: RunFolder, experiment: Experiment, prepared: Prepared, folder: Path | None) -> None:
+    text = to_yaml(experiment.describe())
+    write_atomically(run.recipe_file, lambda path: path.write_text(text, encoding="utf-8"))
+    manifest = _manifest(experiment, prepared)
+    run.write_json(run.manifest_file, {**manifest, "folder": str(folder.resolve()) if folder else None})
 
 
 def _manifest(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""What is measured: a run of motet, set up as `motet train` does and stepped by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from motet.data.batches import Chunk
+from motet.data.corpus import Examples
+from motet.data.docstrings import tasks
+from motet.encoders import Encoder
+from motet.recipe import load
+from motet.runs import EventLog
+from motet.tasks.base import Task
+from motet.training.distillation import RecordedTeacher, SoftLabels
+from motet.training.evaluation import Predictions
+from motet.training.experiment import Experiment, Training
+from motet.training.journal import Journal
+from motet.training.objective import Held
+from motet.training.plan import Prepared, prepare, row_names
+from motet.training.responses import Distill
+from motet.training.trainer import Trainer
+
+__all__ = ["RECIPE", "Choice", "Subject", "opened"]
+
+RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "similar.yaml"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which run.
+
+    Args:
+        source: `docstrings`, or the path of a recipe.
+        data: where the sources of a recipe are; None for the bundled ones.
+        precision: `fp32` or `bf16`.
+        layers: of the default encoder; None for all.
+    """
+
+    source: str
+    data: Path | None
+    precision: str
+    layers: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A word for tables."""
+        return Path(self.source).stem
+
+    def experiment(self) -> Experiment:
+        """The experiment, with the default encoder and batches that are single steps."""
+        if self.source == "docstrings":
+            found = Experiment(tasks=tuple(tasks()), training=Training())
+        else:
+            found = load(self.source).experiment
+        encoder = Encoder(layers=self.layers, max_length=found.encoder.max_length)
+        training = replace(found.training, precision=self.precision, accumulate=1)
+        return replace(found, encoder=encoder, training=training)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run that is ready to step.
+
+    Args:
+        choice: which.
+        prepared: data, model and devices.
+        trainer: takes the steps.
+        folder: for the files of the run.
+    """
+
+    choice: Choice
+    prepared: Prepared
+    trainer: Trainer
+    folder: Path
+
+    def step(self, count: int) -> None:
+        """Take some steps."""
+        for _ in range(count):
+            self.trainer.step()
+
+    def coming(self, count: int) -> list[list[Chunk]]:
+        """The chunks of the next steps, which are drawn again when the steps are taken."""
+        feed = self.trainer.feed
+        before = feed.state()
+        steps = [feed.next(self.trainer.live) for _ in range(count)]
+        feed.restore(before)
+        return steps
+
+    def held(self) -> dict[str, Held]:
+        """Every task held by recorded labels of random values, which cost what real ones cost."""
+        return {name: self._held(name) for name in self.prepared.corpus.tasks}
+
+    def _held(self, name: str) -> Held:
+        task, examples = self.prepared.corpus.tasks[name], self.prepared.corpus.examples("train")[name]
+        lengths = _units(task, examples)
+        logits = np.random.default_rng(0).standard_normal((int(lengths.sum()), task.outputs), dtype=np.float32)
+        path = self.folder / "soft_labels" / f"{name}.arrow"
+        SoftLabels.write(path, Predictions(logits, lengths), examples.ids, {"task": name})
+        return Held(Distill(), RecordedTeacher(SoftLabels.read(path, name, examples)))
+
+    def some(self, split: str, count: int) -> Mapping[str, Examples]:
+        """A few examples of every task."""
+        return {name: of_task.take(count, seed=0) for name, of_task in self.prepared.corpus.examples(split).items()}
+
+
+@contextmanager
+def opened(choice: Choice, folder: Path) -> Iterator[Subject]:
+    """Set the run up; its log is closed at the end."""
+    prepared = prepare(choice.experiment(), choice.data)
+    log = EventLog(folder / "events.jsonl")
+    journal = Journal(
+        log=log,
+        tasks=list(prepared.corpus.tasks),
+        every=prepared.experiment.training.log_every,
+        devices=prepared.devices,
+        rate=lambda logical: 0.0,
+        name_rows=lambda task, examples: row_names(prepared.corpus, task, examples),
+    )
+    trainer = Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)
+    try:
+        yield Subject(choice, prepared, trainer, folder)
+    finally:
+        journal.close()
+
+
+def _units(task: Task, examples: Examples) -> np.ndarray:
+    words = examples.tokens.words
+    if task.level == "text" or words is None:
+        return np.ones(len(examples), dtype=np.int64)
+    return words.lengths[examples.rows].astype(np.int64)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
-from subject import Choice, opened
+from subject import Choice, Precision, opened
 
 
-def main(folder: str, source: str, precision: str, layers: str = "", data: str = "") -> None:
+def main(folder: str, source: str, precision: Precision, layers: str = "", data: str = "") -> None:
     """Set up, step once, print the seconds."""
     choice = Choice(source, Path(data) if data else None, precision, int(layers) if layers else None)
     started = time.perf_counter()
@@ -23,4 +24,5 @@ def main(folder: str, source: str, precision: str, layers: str = "", data: str =
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    where, what, how, *more = sys.argv[1:]
+    main(where, what, cast(Precision, how), *more)

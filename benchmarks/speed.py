@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -44,7 +45,7 @@ def training(subject: Subject, watch: Stopwatch, options: argparse.Namespace) ->
     for number in range(options.rounds + 1):
         chunks = subject.coming(options.steps)
         batches = [bare.batches(step) for step in chunks]
-        motet, loop = watch.turn(lambda: subject.step(options.steps), lambda of=batches: bare.learn(of), number)
+        motet, loop = watch.turn(partial(subject.step, options.steps), partial(bare.learn, batches), number)
         if number:  # the first turn warms up
             ratios.append(loop / motet)
             real += sum(chunk.real for step in chunks for chunk in step)

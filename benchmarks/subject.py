@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from motet.training.plan import Prepared, prepare, row_names
 from motet.training.responses import Distill
 from motet.training.trainer import Trainer
 
-__all__ = ["RECIPE", "Choice", "Subject", "opened"]
+__all__ = ["RECIPE", "Choice", "Precision", "Subject", "opened"]
+
+Precision = Literal["fp32", "bf16"]
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "similar.yaml"
 
@@ -43,7 +46,7 @@ class Choice:
 
     source: str
     data: Path | None
-    precision: str
+    precision: Precision
     layers: int | None = None
 
     @property
@@ -132,4 +135,4 @@ def _units(task: Task, examples: Examples) -> np.ndarray:
     words = examples.tokens.words
     if task.level == "text" or words is None:
         return np.ones(len(examples), dtype=np.int64)
-    return words.lengths[examples.rows].astype(np.int64)
+    return np.asarray(words.lengths[examples.rows], dtype=np.int64)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 __all__ = ["write_recipe"]
 
@@ -93,4 +94,5 @@ def _write_encoder(folder: Path) -> None:
         max_position_embeddings=64,
     )
     torch.manual_seed(0)
+    logging.disable_progress_bar()
     BertModel(config).save_pretrained(folder)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.training.conftest import source
 from torch import Tensor
 
 from motet.data.batches import Chunk, Padding, collate, cut, reading_chunks, training_chunks
@@ -19,7 +20,6 @@ from motet.encoders import Encoder, load_tokenizer
 from motet.tasks.classification import Classification
 from motet.tasks.regression import Regression
 from motet.tasks.tagging import Tagging
-from tests.training.conftest import source
 
 PADDING = Padding(pad=0, largest=120, overhead=8)
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=8).map(lambda found: np.asarray(sorted(found)[::-1]))

@@ -27,7 +27,7 @@ class Stream:
         rows: positions in the token table, ``[examples]``.
         lengths: sub-words of each of them, ``[examples]``.
         seed: of the stream's own generator.
-        window: rows in a window; more means less padding and a coarser shuffle.
+        window: rows in a window, at most an epoch; more means less padding and a coarser shuffle.
 
     Example:
         >>> stream = Stream(("a",), np.arange(4), np.array([9, 1, 8, 2]), seed=0, window=4)
@@ -40,7 +40,7 @@ class Stream:
     ) -> None:
         self.tasks = tasks
         self.rows = rows
-        self.window = window
+        self.window = min(window, len(rows))
         self.mean_length = float(lengths.mean())
         self._lengths = lengths
         self._seed = seed

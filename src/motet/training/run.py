@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,16 +14,16 @@ import torch
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
 from motet.encoders import DEFAULT_ENCODER, Encoder
-from motet.errors import Problem, RunError
+from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder, remove, write_atomically
 from motet.sampling.base import Sampler
-from motet.spelling import to_yaml
 from motet.tasks.base import Task
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import Convergence
 from motet.training.experiment import Experiment, Training
 from motet.training.journal import Journal
+from motet.training.manifest import require_same, write_beginning
 from motet.training.monitor import Monitor
 from motet.training.optimisation import rate
 from motet.training.plan import Prepared, prepare, row_names
@@ -143,7 +139,7 @@ def start(
         raise RunError(f"{out} holds a run already. Choose another folder, or `motet resume {out}`.")
     prepared = prepare(experiment, folder)
     if prepared.devices.main:
-        _write_beginning(run, experiment, prepared, folder)
+        write_beginning(run, experiment, prepared, folder)
     with _session(run, prepared, listeners) as session:
         session.trainer.journal.event("plan", **prepared.plan, name=out.name, commands=list(commands))
         for warning in prepared.plan["warnings"]:
@@ -167,9 +163,9 @@ def resume(out: Path, experiment: Experiment, *, folder: Path | None = None, lis
     manifest = run.read_json(run.manifest_file)
     if any(event["event"] == "end" for event in run.events()):
         raise RunError(f"{out} is finished.")
-    _require_same(manifest["experiment"], experiment.describe(), "the recipe")
+    require_same(manifest["experiment"], experiment.describe(), "the recipe")
     prepared = prepare(experiment, folder, precision=manifest["precision"])
-    _require_same(manifest["data"], prepared.corpus.fingerprints, "the data")
+    require_same(manifest["data"], prepared.corpus.fingerprints, "the data")
     with _session(run, prepared, listeners) as session:
         journal = session.trainer.journal
         if run.state_file.exists():
@@ -275,53 +271,6 @@ def _summary(monitor: Monitor, final: Mapping[str, Any]) -> dict[str, dict[str, 
 
 def _step(snapshot: str) -> int:
     return int(snapshot.split("-")[0])
-
-
-def _write_beginning(run: RunFolder, experiment: Experiment, prepared: Prepared, folder: Path | None) -> None:
-    text = to_yaml(experiment.describe())
-    write_atomically(run.recipe_file, lambda path: path.write_text(text, encoding="utf-8"))
-    manifest = _manifest(experiment, prepared)
-    run.write_json(run.manifest_file, {**manifest, "folder": str(folder.resolve()) if folder else None})
-
-
-def _manifest(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
-    packages = ("motet", "torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scipy")
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in packages},
-        "device": prepared.devices.device.type,
-        "precision": prepared.devices.precision,
-        "processes": prepared.devices.count,
-        "threads": torch.get_num_threads(),
-        "seed": experiment.training.seed,
-        "data": prepared.corpus.fingerprints,
-        "experiment": experiment.describe(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _require_same(before: Any, now: Any, what: str) -> None:
-    problems = [
-        Problem(path, f"was {old!r} when the run was begun, is {new!r} now") for path, old, new in _changes(before, now)
-    ]
-    if problems:
-        raise RunError(problems, heading=f"A run goes on only with the same settings and rows: {what}")
-
-
-def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in sorted({*before, *now}):
-            yield from _changes(before.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif before != now:
-        yield path, before, now
 
 
 @contextmanager

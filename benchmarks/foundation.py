@@ -19,6 +19,7 @@ from typing import Any
 
 from foundation_page import page
 
+from motet.errors import UserError
 from motet.metrics import METRICS
 from motet.recipe import load
 from motet.reporting.console import Console
@@ -155,7 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     if not options.page:
         os.environ["MOTET_DATA"] = str(options.data)  # the recipe looks at the cards of its sources there
-        run_all(options)
+        try:
+            run_all(options)
+        except UserError as error:
+            raise SystemExit(str(error)) from error
     lines = recorded(options.results / "foundation.jsonl")
     if not lines:
         raise SystemExit(f"{options.results} holds no finished run yet.")

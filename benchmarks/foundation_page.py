@@ -37,7 +37,7 @@ def _introduction(lines: Sequence[Line]) -> str:
     return (
         "# Foundation study: five similar tasks\n\n"
         "The recipe `recipes/similar.yaml` as shipped, and the same without convergence, which is plain joint "
-        "training.\nBoth have the same physical steps, data and seeds.\n\n"
+        "training.\nBoth have the same budget of physical steps, the same data and seeds.\n\n"
         f"Seeds {', '.join(map(str, seeds))}; {'; '.join(versions)}; {'; '.join(machines)}.{warning}\n\n"
         "All scores are in percent of the metric named in the tables. *Peak* is the highest validation score at any "
         "check of\na run, *final* that of the model it ends with, *drop* what lies between. A peak is chosen among "
@@ -81,13 +81,15 @@ def _comparison(lines: Sequence[Line]) -> Iterable[str]:
 
 def _verdict(means: Mapping[str, Sequence[float]]) -> str:
     test, drop = means["test"], means["drop"]
+    if not any(test):
+        return "On test the two are exactly equal."
     better = sum(change > 0 for change in test)
     sure = len(test) > 1 and abs(mean(test)) > 2 * stdev(test) / len(test) ** 0.5
-    direction = "above" if mean(test) > 0 else "below"
+    points = f"{100 * abs(mean(test)):.2f} points {'above' if mean(test) > 0 else 'below'}"
     clear = "" if sure else " That is within two standard errors over the seeds: no difference can be claimed."
     held = "smaller" if mean(drop) < 0 else "larger"
     return (
-        f"On test the shipped recipe is {100 * abs(mean(test)):.2f} points {direction} joint training on the mean "
+        f"On test the shipped recipe is {points} joint training on the mean "
         f"over the tasks, and better in\n{better} of {len(test)} seeds.{clear}\nThe drop from the peak on validation "
         f"is {100 * abs(mean(drop)):.2f} points {held}."
     )

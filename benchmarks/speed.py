@@ -199,13 +199,14 @@ _STEPPED = {f.__name__: f for f in (training, bf16, recording, holding, evaluati
 
 def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Every row that was asked for, as soon as it is there."""
-    wanted = [options.only] if options.only else [*_STEPPED, "start", "import"]
+    wanted = options.only or [*_STEPPED, "start", "import"]
     for choice in _choices(options):
         named = [name for name in wanted if name in _STEPPED]
-        with _subject(choice) as subject:
-            watch = Stopwatch(subject.trainer.devices.device, cpu=options.clock == "cpu")
-            for name in named:
-                yield from _STEPPED[name](subject, watch, options)
+        if named:
+            with _subject(choice) as subject:
+                watch = Stopwatch(subject.trainer.devices.device, cpu=options.clock == "cpu")
+                for name in named:
+                    yield from _STEPPED[name](subject, watch, options)
         if "start" in wanted:
             yield from starting(choice, options.starts)
     if "import" in wanted:
@@ -237,7 +238,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="fp32")
     parser.add_argument("--layers", type=int, help="of the default encoder; by default all")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
-    parser.add_argument("--only", choices=[*_STEPPED, "start", "import"])
+    parser.add_argument("--only", nargs="+", choices=[*_STEPPED, "start", "import"])
     parser.add_argument("--json", type=Path, help="write the rows to a file, too")
     return parser.parse_args(arguments)
 

@@ -138,6 +138,8 @@ def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
 def _mismatches(encoder: Encoder, config: Any) -> Iterable[Problem]:
     if encoder.layers is not None and encoder.layers > config.num_hidden_layers:
         yield Problem("encoder.layers", f"must be at most {config.num_hidden_layers}", str(encoder.layers))
+    if config.is_encoder_decoder:
+        yield Problem("encoder.name", "must be an encoder; this is an encoder-decoder", encoder.name)
     longest = getattr(config, "max_position_embeddings", None)
     if longest is not None and encoder.max_length > longest:
         yield Problem("encoder.max_length", f"must be at most {longest} for this encoder", str(encoder.max_length))

@@ -188,7 +188,8 @@ class Monitor:
     def _answer(self, task: str, snapshot: str) -> None:
         then = self._rule(task).then
         if isinstance(then, Distill):
-            self._teach(task, snapshot)
+            if self.trainer.clock.physical < self.trainer.experiment.training.steps:  # else nobody would be taught
+                self._teach(task, snapshot)
         elif isinstance(then, Drop):
             self.trainer.dropped.add(task)
         elif isinstance(then, Stop):

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+
+from motet.data.batches import Chunk, Padding
+from motet.data.corpus import Corpus
+from motet.sampling.uniform import Uniform
+from motet.training.experiment import Experiment
+from motet.training.feed import Feed
+from motet.training.plan import prepare
+
+EVERY = ("mood", "count", "within", "places")
+
+
+@pytest.fixture
+def make_feed(toys: Any) -> Any:
+    """Makes feeds at their beginning, with the settings given."""
+    corpora: list[Corpus] = []
+
+    def make(**settings: Any) -> Feed:
+        experiment: Experiment = toys.experiment(**settings)
+        if not corpora:
+            corpora.append(prepare(experiment).corpus)
+        return Feed(corpora[0], experiment, Padding(pad=0))
+
+    return make
+
+
+def rows(chunks: list[Chunk]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for chunk in chunks:
+        found.update({task: len(own.rows) for task, own in chunk.owned.items()})
+    return found
+
+
+def total(feed: Feed, live: tuple[str, ...], steps: int) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _ in range(steps):
+        found += rows(feed.next(live))
+    return found
+
+
+def test_rows_follow_the_shares_to_the_row(make_feed: Any) -> None:
+    feed = make_feed(tokens_per_batch=130)
+    found = total(feed, EVERY, 40)
+    for name, stream in feed.streams.items():
+        for task in stream.tasks:
+            assert abs(found[task] - 40 * feed.rows_per_step * feed.shares[name]) < 1
+    assert found["mood"] == found["count"], "they read the same rows"
+
+
+def test_a_step_holds_its_tokens_on_average(make_feed: Any) -> None:
+    feed = make_feed(tokens_per_batch=200)
+    real = [sum(chunk.real for chunk in feed.next(EVERY)) for _ in range(60)]
+    assert sum(real) / len(real) == pytest.approx(200, rel=0.05)
+
+
+def test_shared_rows_count_for_every_task_that_reads_them(make_feed: Any) -> None:
+    feed = make_feed(sampler=Uniform())
+    assert feed.task_shares() == pytest.approx({task: 1 / 3 for task in EVERY})
+
+
+def test_epochs_are_passes_over_own_rows(make_feed: Any) -> None:
+    feed = make_feed()
+    assert [feed.epochs(task) for task in EVERY] == [0, 0, 0, 0]
+    found = total(feed, EVERY, 9)
+    assert feed.epochs("mood") == found["mood"] / 60
+    assert feed.epochs("places") == found["places"] / 40
+
+
+def test_only_live_tasks_draw(make_feed: Any) -> None:
+    feed = make_feed()
+    assert set(total(feed, ("within", "mood"), 5)) == {"within", "mood"}
+    assert feed.epochs("places") == feed.epochs("count") == 0
+
+
+def test_single_batches_hold_one_stream(make_feed: Any) -> None:
+    feed = make_feed(batches="single", sampler=Uniform())
+    kinds = Counter(tuple(sorted(rows(feed.next(EVERY)))) for _ in range(90))
+    assert set(kinds) == {("count", "mood"), ("within",), ("places",)}
+    assert min(kinds.values()) > 18
+    assert set(total(feed, ("places",), 5)) == {"places"}
+
+
+@pytest.mark.parametrize("batches", ["mixed", "single"])
+def test_a_restored_feed_goes_on_exactly(make_feed: Any, batches: str) -> None:
+    feed = make_feed(batches=batches, tokens_per_batch=130)
+    total(feed, EVERY, 4)
+    saved = json.loads(json.dumps(feed.state()))
+    expected = [feed.next(EVERY) for _ in range(6)]
+    fresh = make_feed(batches=batches, tokens_per_batch=130)
+    fresh.restore(saved)
+    for chunks in expected:
+        again = fresh.next(EVERY)
+        assert len(again) == len(chunks)
+        for left, right in zip(chunks, again, strict=True):
+            assert torch.equal(left.tokens, right.tokens)
+            assert left.owned.keys() == right.owned.keys()
+    assert fresh.state() == feed.state()

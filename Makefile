@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/ready
-TREE := src tests $(wildcard benchmarks)
+TREE := src tests docs benchmarks
 
 .PHONY: help demo test check format clean
 

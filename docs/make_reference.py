@@ -40,8 +40,8 @@ A recipe is a YAML, JSON or TOML file. Only `tasks` must be there. Where a part 
 (`sampler: uniform`) or a mapping with `type` and other keys (`sampler: {type: temperature, temperature: 3}`); `type`
 may be left out for the default part. Python uses the same names: the keys are the arguments of the classes."""
 
-_TASKS = """A mapping from names of tasks to tasks. Every task has a `type` and a `source`: a name in `sources`, a path, or
-a source spelt out. With `per: COLUMN` it becomes one task for every value of that column."""
+_TASKS = """A mapping from names of tasks to tasks. Every task has a `type` and a `source`: a name in `sources`, a path,
+or a source spelt out. With `per: COLUMN` it becomes one task for every value of that column."""
 
 
 def page() -> str:
@@ -95,8 +95,8 @@ def _left_out(cls: type) -> set[tuple[type, str]]:
 
 def _row(cls: type, name: str) -> str:
     hint = types_of(cls)[name]
-    value = f"a part: [`{name}`](#convergencethen)" if hint in KINDS else expectation(hint)
-    cells = [f"`{name}`", value, _default(cls, name), sentences(cls).get(name, "")]
+    special = {"source": "a name, a path or a source", "then": "a [part](#convergencethen)"}
+    cells = [f"`{name}`", special.get(name) or expectation(hint), _default(cls, name), sentences(cls).get(name, "")]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

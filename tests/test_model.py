@@ -186,7 +186,7 @@ def saved(model: MultiTaskModel, tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_model(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no model folder: it has no tasks.json"):
+    with pytest.raises(RunError, match=r"is no model folder: it has no tasks\.json"):
         load(tmp_path)
     with pytest.raises(RunError, match="is no model folder"):
         load(tmp_path / "none")

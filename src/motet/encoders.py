@@ -119,7 +119,7 @@ def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
     if problems:
         raise RecipeError(problems)
     config.num_hidden_layers = encoder.layers or config.num_hidden_layers
-    before = logging.get_verbosity()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # layers left out and unused poolers are meant
     logging.disable_progress_bar()
     try:
@@ -130,6 +130,8 @@ def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
         ) from error
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
     if getattr(trunk, "pooler", None) is not None:
         trunk.pooler = None  # an untrained extra that no head reads
     return cast(PreTrainedModel, trunk.float())

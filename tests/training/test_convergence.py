@@ -97,7 +97,9 @@ def test_patience_is_counted_in_checks_and_in_epochs() -> None:
     by_checks = Patience(checks=3, epochs=0, min_epochs=0, min_delta=0, smooth=1)
     by_epochs = Patience(checks=1, epochs=2, min_epochs=0, min_delta=0, smooth=1)
     late = Patience(checks=1, epochs=0, min_epochs=2.5, min_delta=0, smooth=1)
-    first = [next(n for n in range(10) if tracker(rule, flat[: n + 1]).converged) for rule in (by_checks, by_epochs, late)]
+    first = [
+        next(n for n in range(10) if tracker(rule, flat[: n + 1]).converged) for rule in (by_checks, by_epochs, late)
+    ]
     assert first == [3, 4, 5]
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
+from tests.training.conftest import source
 
 from motet.errors import RunError
 from motet.runs import RunFolder
 from motet.tasks.classification import Classification
 from motet.training.evaluation import evaluate, evaluate_run, plain, predict_examples
 from motet.training.plan import Prepared, prepare
-from tests.training.conftest import source
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_names_task_step_and_rows(make_journal: Any, t
     for step in (1, 2, 3):
         journal.batch(losses(a=1.0, b=value if step == 2 else 1.0), [chunk(a=[0]), chunk(b=[step, 9])])
         journal.step(step, step, NORM, 0.1, {})
-    with pytest.raises(RunError, match="loss of `b` is not finite at step 2 .rows b2, b9"):
+    with pytest.raises(RunError, match=r"loss of `b` is not finite at step 2 \(rows b2, b9"):
         journal.flush(3, 3)
     (warning,) = written(tmp_path)
     assert (warning["code"], warning["task"], warning["step"]) == ("loss-not-finite", "b", 2)

@@ -54,7 +54,9 @@ def weights(model: MultiTaskModel) -> dict[str, Tensor]:
 
 
 def test_only_matrices_decay(model: MultiTaskModel) -> None:
-    optimiser = Optimiser(model, (), Training(steps=10, warmup=0, learning_rate=0.1, weight_decay=0.5, decay="constant"))
+    optimiser = Optimiser(
+        model, (), Training(steps=10, warmup=0, learning_rate=0.1, weight_decay=0.5, decay="constant")
+    )
     before = weights(model)
     for p in model.parameters():
         p.grad = torch.zeros_like(p)

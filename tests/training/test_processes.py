@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training import two_processes
 
 from motet.runs import RunFolder
-from tests.training import two_processes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,5 +42,7 @@ def test_two_processes_do_what_one_does(tiny_encoder: Path, tmp_path: Path) -> N
     for file in ("model.safetensors", "heads.safetensors"):
         left, right = load_file(one.model / file), load_file(two.model / file)
         for name, value in left.items():
-            if not name.endswith("key.bias"):  # no output depends on it: its gradient is rounding, and Adam steps on that
+            if not name.endswith(
+                "key.bias"
+            ):  # no output depends on it: its gradient is rounding, and Adam steps on that
                 torch.testing.assert_close(value, right[name], atol=1e-5, rtol=1e-5, msg=lambda text: f"{name}: {text}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.conftest import source
 from torch import Tensor
 
 from motet.errors import RecipeError, RunError
@@ -15,7 +16,6 @@ from motet.runs import Event, RunFolder
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import Patience
 from motet.training.run import Interrupted, Run, resume, start, train
-from tests.training.conftest import source
 
 
 class CtrlC:
@@ -71,7 +71,7 @@ def test_a_second_ctrl_c_is_not_held_back(toys: Any) -> None:
 def test_a_folder_holds_one_run(toys: Any) -> None:
     experiment = toys.experiment(steps=2)
     run = toys.start(experiment)
-    with pytest.raises(RunError, match="holds a run already. Choose another folder, or `motet resume"):
+    with pytest.raises(RunError, match=r"holds a run already\. Choose another folder, or `motet resume"):
         start(experiment, run.folder.path)
 
 

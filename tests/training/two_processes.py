@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import torch
+from tests.training.conftest import Toys, source
 
 from motet.tasks.classification import Classification
 from motet.tasks.regression import Regression
 from motet.tasks.tagging import Tagging
 from motet.training.convergence import Patience
 from motet.training.run import Run, start
-from tests.training.conftest import Toys, source
 
 
 def train(encoder: Path, out: Path) -> Run:

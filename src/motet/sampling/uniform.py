@@ -1,4 +1,4 @@
-"""Every task draws equally often."""
+"""Every set of rows is drawn from equally often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ __all__ = ["Uniform"]
 @register("sampler", "uniform")
 @dataclass(frozen=True, kw_only=True)
 class Uniform(Sampler):
-    """Every task draws equally often: small sets are passed over more times than large ones.
+    """Every set of rows is drawn from equally often: small ones are passed over more times than large ones.
+
+    Tasks that read the same rows share one set.
 
     Relations:
         `Temperature` with an infinite temperature.

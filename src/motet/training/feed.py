@@ -78,9 +78,13 @@ class Feed:
         """Passes over a task's own training rows so far."""
         return self.drawn[task] / len(self._examples[task])
 
-    def task_shares(self) -> dict[str, float]:
-        """The share of drawn rows that belong to each task; shared rows count for every task that reads them."""
-        return {task: self.shares[name] for name, stream in self.streams.items() for task in stream.tasks}
+    def task_rows(self) -> dict[str, float]:
+        """Rows of a step that each task labels, on average; a row that two tasks label counts for both."""
+        return {
+            task: self.rows_per_step * self.shares[name] * len(self._examples[task]) / len(stream.rows)
+            for name, stream in self.streams.items()
+            for task in stream.tasks
+        }
 
     def state(self) -> dict[str, Any]:
         """Plain data to go on from."""

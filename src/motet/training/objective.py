@@ -66,13 +66,12 @@ class Objective:
         """
         units = _units(chunks)
         sums: dict[str, Tensor] = {}
-        for index in self.devices.assign([chunk.padded for chunk in chunks]):
-            chunk = chunks[index].to(self.devices.device)
-            with self.devices.autocast():
-                logits = self.model(chunk)
-            for name, values in logits.items():
-                loss = self._loss(name, values, chunk, units[name])
-                sums[name] = sums[name] + loss if name in sums else loss
+        with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
+            for index in self.devices.assign([chunk.padded for chunk in chunks]):
+                chunk = chunks[index].to(self.devices.device)
+                for name, values in self.model(chunk).items():
+                    loss = self._loss(name, values, chunk, units[name])
+                    sums[name] = sums[name] + loss if name in sums else loss
         return {name: self.model.tasks[name].weight * loss for name, loss in sums.items()}
 
     def _loss(self, name: str, logits: Tensor, chunk: Chunk, units: _Units) -> Tensor:

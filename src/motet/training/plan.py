@@ -92,8 +92,8 @@ def _interval(experiment: Experiment, corpus: Corpus, feed: Feed) -> int:
 
     But a check costs at most a quarter of the training since the one before; a forward pass is a third of a step.
     """
-    training, shares, train = experiment.training, feed.task_shares(), corpus.examples("train")
-    epochs = [len(train[task]) / (feed.rows_per_step * shares[task]) for task in train]
+    training, rows, train = experiment.training, feed.task_rows(), corpus.examples("train")
+    epochs = [len(train[task]) / rows[task] for task in train]
     read = {id(e.tokens): int(e.tokens.lengths[e.rows].sum()) for e in corpus.examples("validation").values()}
     cheapest = sum(read.values()) / 3 / (0.25 * training.tokens_per_batch * training.accumulate)
     return min(training.steps, max(1, round(max(min(training.steps / 20, *epochs), cheapest))))
@@ -129,7 +129,7 @@ def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices
 
 def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int) -> dict[str, Any]:
     train, validation = corpus.examples("train")[task.name], corpus.examples("validation")[task.name]
-    share = feed.task_shares()[task.name]
+    rows = feed.task_rows()[task.name]
     return {
         "name": task.name,
         "type": part_name(task),
@@ -141,15 +141,16 @@ def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int) -> dict[str,
         "validation": len(validation),
         "test": None,
         "weight": task.weight,
-        "rows_per_step": round(feed.rows_per_step * share, 2),
-        "share": round(share, 4),
-        "epochs": round(batches * feed.rows_per_step * share / len(train), 2),
+        "rows_per_step": round(rows, 2),
+        "share": round(rows / feed.rows_per_step, 4),
+        "epochs": round(batches * rows / len(train), 2),
         "truncated": round(train.tokens.truncated, 4),
     }
 
 
 def _warnings(feed: Feed) -> Iterable[dict[str, str]]:
-    for task, share in feed.task_shares().items():
+    for task, rows in feed.task_rows().items():
+        share = rows / feed.rows_per_step
         if share < 0.01:
             message = f"`{task}` gets {share:.1%} of the rows. A higher sampler temperature gives it more."
             yield {"code": "task-starved", "task": task, "message": message}

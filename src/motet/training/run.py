@@ -116,7 +116,7 @@ def train(
 
 def start(
     experiment: Experiment,
-    out: Path,
+    out: str | Path,
     *,
     folder: Path | None = None,
     listeners: Sequence[Listener] = (),
@@ -134,6 +134,7 @@ def start(
     Raises:
         UserError: every problem that keeps the run from starting.
     """
+    out = Path(out)
     run = RunFolder(out)
     if run.exists():
         raise RunError(f"{out} holds a run already. Choose another folder, or `motet resume {out}`.")
@@ -159,6 +160,7 @@ def resume(out: Path, experiment: Experiment, *, folder: Path | None = None, lis
     Raises:
         RunError: nothing to go on with, or the experiment or its data have changed.
     """
+    out = Path(out)
     run = RunFolder(out).require()
     manifest = run.read_json(run.manifest_file)
     if any(event["event"] == "end" for event in run.events()):

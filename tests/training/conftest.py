@@ -111,8 +111,6 @@ def toys(tiny_encoder: Path, tmp_path: Path, toy_tasks: tuple[Task, ...]) -> Toy
 
 
 @pytest.fixture
-def dropout_toys(
-    make_tiny_encoder: Callable[[float], Path], tmp_path: Path, toy_tasks: tuple[Task, ...]
-) -> Toys:
+def dropout_toys(make_tiny_encoder: Callable[[float], Path], tmp_path: Path, toy_tasks: tuple[Task, ...]) -> Toys:
     """The same with dropout, so that generators matter."""
     return Toys(make_tiny_encoder(0.1), tmp_path, toy_tasks, dropout=0.1)

@@ -61,9 +61,7 @@ def trainer_of(experiment: Experiment) -> Trainer:
         rate=float,
         name_rows=lambda task, examples: [],
     )
-    return Trainer(
-        prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal
-    )
+    return Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)
 
 
 def hold(trainer: Trainer, folder: Path, response: Distill | None = None) -> None:
@@ -181,7 +179,9 @@ def _named(plain: Run, held: Run) -> list[tuple[str, Run]]:
 
 
 def _noisy_and_large(toys: Any, convergence: Any) -> Run:
-    return toys.run(convergence, tasks=_two_tasks(), steps=200, check_every=5, tokens_per_batch=300, decay="constant")
+    settings = {"steps": 200, "check_every": 5, "tokens_per_batch": 300, "decay": "constant"}
+    run: Run = toys.run(convergence, tasks=_two_tasks(), **settings)
+    return run
 
 
 def _two_tasks() -> tuple[Task, ...]:
@@ -347,3 +347,26 @@ def test_recorded_and_online_teachers_agree(toys: Any) -> None:
     left, right = weights_of(recorded), weights_of(online)
     for name, value in left.items():
         np.testing.assert_allclose(value.numpy(), right[name].numpy(), atol=2e-4)
+
+
+@pytest.mark.parametrize("rewind", REWINDS)
+@pytest.mark.parametrize("then", [Distill(), Drop()])
+def test_reopened_tasks_converge_again_whatever_is_rewound(toys: Any, then: Any, rewind: Any) -> None:
+    rule = replace(EAGER, then=then, reopen=2, tolerance=0.0, rewind=rewind, cross_event_rewind=True)
+    run = toys.run(rule, steps=70, check_every=2)
+    assert events_of(run, "reopened")
+    assert events_of(run, "end")
+
+
+def test_a_step_is_never_without_rows(toys: Any) -> None:
+    run = toys.run(tokens_per_batch=3, tasks=toys.tasks[:1])
+    assert all(sum(event["rows"].values()) >= 1 for event in events_of(run, "step"))
+
+
+def test_ruined_weights_are_never_saved(toys: Any) -> None:
+    with pytest.raises(RunError, match="not finite"):
+        toys.run(learning_rate=1e20, check_every=1, warmup=0.0)
+    run = RunFolder(toys.folder / "run1")
+    assert "NaN" not in run.events_file.read_text(encoding="utf-8")
+    for snapshot in run.checkpoints.iterdir() if run.checkpoints.exists() else ():
+        assert all(w.isfinite().all() for w in load_file(snapshot / "model.safetensors").values())

@@ -62,7 +62,7 @@ def test_a_step_holds_its_tokens_on_average(make_feed: Any) -> None:
 
 def test_shared_rows_count_for_every_task_that_reads_them(make_feed: Any) -> None:
     feed = make_feed(sampler=Uniform())
-    assert feed.task_shares() == pytest.approx(dict.fromkeys(EVERY, 1 / 3))
+    assert feed.shares == pytest.approx(dict.fromkeys(feed.streams, 1 / 3))
 
 
 def test_epochs_are_passes_over_own_rows(make_feed: Any) -> None:

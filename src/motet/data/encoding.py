@@ -115,8 +115,8 @@ def tokenise_batch(
         rows["types"] = [np.asarray(types, dtype=np.int8) for types in encoded["token_type_ids"]]
     if inputs.words:
         rows["words"] = [
-            first_positions(encoding.word_ids, len(words), bool(encoding.overflowing))
-            for encoding, words in zip(encodings, texts[0], strict=True)
+            first_positions(encoding.word_ids, len(words or ()), bool(encoding.overflowing))
+            for encoding, words in zip(encodings, batch[inputs.columns[0]], strict=True)
         ]
     return rows
 
@@ -132,7 +132,7 @@ def first_positions(word_ids: Sequence[int | None], count: int, truncated: bool)
     positions = np.zeros(kept, dtype=np.int32)
     for position in range(len(word_ids) - 1, -1, -1):
         word = word_ids[position]
-        if word is not None:
+        if word is not None and word < kept:
             positions[word] = position
     return positions
 

@@ -120,6 +120,10 @@ class Task(ABC):
     def encode(self, answer: Any) -> Sequence[float]:
         """One true answer as the numbers of its units."""
 
+    def labelled(self, target: Tensor) -> int:
+        """How many of the units ``[units]`` have a true answer; the true-label loss is their mean."""
+        return target.numel()
+
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """The true-label loss, summed over units: logits ``[units, outputs]``, target ``[units]``."""

@@ -104,6 +104,9 @@ class Tagging(Task):
     def encode(self, answer: Any) -> Sequence[float]:
         return [IGNORED if tag is None else self.classes.index(str(tag)) for tag in answer]
 
+    def labelled(self, target: Tensor) -> int:
+        return int((target != IGNORED).sum())
+
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(logits, target, self.label_smoothing)
 

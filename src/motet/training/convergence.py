@@ -121,7 +121,7 @@ class Patience(Convergence):
             try:
                 replace(self, tasks={}, **{key: value for key, value in changes.items() if key in known})
             except RecipeError as error:
-                yield from (problem.under(f"tasks.{task}") for problem in error.problems)
+                yield from (problem.under(f"tasks.{task}") for problem in error.problems if problem.name in changes)
 
     def of(self, task: str) -> Patience | None:
         return replace(self, tasks={}, **self.tasks.get(task, {}))
@@ -258,12 +258,13 @@ class Tracker:
         """
         survivors = [check for check in self.checks if check.logical <= logical]
         self.checks = [check if check.snapshot in kept else replace(check, snapshot="") for check in survivors]
-        self.floor = logical if floor else self.floor
+        self.floor = logical if floor else min(self.floor, logical)
         self.since = logical
 
     def reopen(self) -> None:
-        """Begin to learn again from here: patience and own epochs count anew."""
-        self.since, self.opened = self.checks[-1].logical, self.checks[-1].epochs
+        """Begin to learn again from here: peak, patience and own epochs count anew."""
+        self.since = self.floor = self.checks[-1].logical
+        self.opened = self.checks[-1].epochs
 
     def state(self) -> dict[str, Any]:
         """Plain data to go on from."""

@@ -67,7 +67,7 @@ class Feed:
         counts = {}
         for name in open_:
             self._owed[name] += self.rows_per_step * self.shares[name]
-            counts[name] = int(self._owed[name] + 1e-9)
+            counts[name] = max(0, int(self._owed[name] + 1e-9))
             self._owed[name] -= counts[name]
         if not any(counts.values()):
             neediest = max(open_, key=self._owed.__getitem__)

@@ -59,6 +59,7 @@ class Monitor:
         """Score, note peaks, switch tasks, and commit."""
         clock, journal = self.trainer.clock, self.trainer.journal
         journal.flush(clock.physical, clock.logical)
+        self.trainer.require_finite()
         started = time.perf_counter()
         scores = evaluate(self.trainer.model, self.validation, self.trainer.devices)
         seconds = time.perf_counter() - started

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from motet.data.batches import Chunk, Owned
 from motet.model import MultiTaskModel
 from motet.tasks.base import Task
-from motet.tasks.classification import IGNORED
 from motet.training.devices import Devices
 from motet.training.distillation import Teacher
 from motet.training.responses import Distill
@@ -64,7 +62,7 @@ class Objective:
         Args:
             chunks: of the whole global batch.
         """
-        units = _units(chunks)
+        units = _units(chunks, self.model.tasks)
         sums: dict[str, Tensor] = {}
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
             for index in self.devices.assign([chunk.padded for chunk in chunks]):
@@ -99,12 +97,12 @@ def _truth(task: Task, logits: Tensor, owned: Owned) -> Tensor:
     return task.loss(logits, owned.target)
 
 
-def _units(chunks: Sequence[Chunk]) -> Mapping[str, _Units]:
+def _units(chunks: Sequence[Chunk], tasks: Mapping[str, Task]) -> Mapping[str, _Units]:
     units: dict[str, _Units] = {}
     for chunk in chunks:
         for name, owned in chunk.owned.items():
             of_task = units.setdefault(name, _Units())
             if owned.target is not None:
-                of_task.labelled += int(torch.count_nonzero(owned.target != IGNORED))
+                of_task.labelled += tasks[name].labelled(owned.target)
                 of_task.all += owned.target.numel()
     return units

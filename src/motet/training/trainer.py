@@ -109,6 +109,19 @@ class Trainer:
         if losses:
             self.balancer.backward(learning, held)
 
+    def require_finite(self) -> None:
+        """Refuse weights that are ruined, before they are scored or saved.
+
+        Raises:
+            RunError: some weight is not finite.
+        """
+        finite = torch.stack([p.detach().isfinite().all() for p in self.optimiser.parameters])
+        if not bool(finite.all()):
+            raise RunError(
+                f"weights are not finite after step {self.clock.physical}. The last checkpoint is intact. "
+                f"Lower training.learning_rate, or use precision fp32, and start again."
+            )
+
     def weights(self) -> dict[str, Tensor]:
         """All that learns: the model, and the state of the balance."""
         balance = {_BALANCE + name: value for name, value in self.balancer.state_dict().items()}

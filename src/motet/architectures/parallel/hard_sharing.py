@@ -107,4 +107,5 @@ def _layers(trunk: PreTrainedModel, count: int) -> nn.TransformerEncoder:
 
 
 def _key(task: str) -> str:
-    return "of_" + task.replace(".", "·")  # torch's module names hold no dots, and must not hide its own attributes
+    # torch's module names hold no dots, and must not hide its own attributes
+    return "of_" + task.replace("%", "%25").replace(".", "%2E")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -126,22 +127,29 @@ def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
     if problems:
         raise RecipeError(problems)
     config.num_hidden_layers = encoder.layers or config.num_hidden_layers
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # layers left out and unused poolers are meant
-    logging.disable_progress_bar()
     try:
-        trunk = AutoModel.from_pretrained(folder, config=config, trust_remote_code=False, use_safetensors=True)
+        with silently():  # layers left out and unused poolers are meant
+            trunk = AutoModel.from_pretrained(folder, config=config, trust_remote_code=False, use_safetensors=True)
     except OSError as error:
-        raise RecipeError(
-            Problem("encoder.name", f"cannot be loaded from safetensors ({error})", encoder.name)
-        ) from error
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
+        rule = f"cannot be loaded from safetensors ({error})"
+        raise RecipeError(Problem("encoder.name", rule, encoder.name)) from error
     if getattr(trunk, "pooler", None) is not None:
         trunk.pooler = None  # an untrained extra that no head reads
     return cast(PreTrainedModel, trunk.float())
+
+
+@contextmanager
+def silently() -> Iterator[None]:
+    """No bars and no advice from transformers; both as they were afterwards."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _mismatches(encoder: Encoder, config: Any) -> Iterable[Problem]:

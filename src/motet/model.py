@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase
 from motet.architectures.base import Architecture, Arrangement
 from motet.data.batches import Chunk, Padding, reading_chunks
 from motet.data.encoding import Ragged, TokenRows, tokenise_batch
-from motet.encoders import Encoder, load_tokenizer, load_trunk, locate
+from motet.encoders import Encoder, load_tokenizer, load_trunk, locate, silently
 from motet.errors import RecipeError, RunError, UserError, nearest
 from motet.registry import describe, find
 from motet.runs import RunFolder
@@ -180,7 +180,8 @@ class MultiTaskModel(nn.Module):
         """Write the model folder."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        self.arrangement.trunk.save_pretrained(path)
+        with silently():
+            self.arrangement.trunk.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
         own = {k: v.contiguous().cpu() for k, v in self.arrangement.state_dict().items() if not k.startswith(_TRUNK)}
         save_file(own, path / "heads.safetensors")

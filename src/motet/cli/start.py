@@ -82,21 +82,23 @@ def fill(
 
 
 def _demo_experiment(steps: int, seed: int) -> Experiment:
-    """Small enough for two cores and a few minutes: a part of the rows, short texts, three to four epochs."""
+    """Small enough for two cores and a few minutes: few rows, short texts, many epochs, little patience."""
     from dataclasses import replace
 
     from motet.data.docstrings import tasks
     from motet.data.sources import Source
     from motet.encoders import Encoder
     from motet.sampling.uniform import Uniform
+    from motet.training.convergence import Patience
     from motet.training.experiment import Experiment, Training
 
-    source = Source("docstrings", rows={"train": 1000, "validation": 250})
+    source = Source("docstrings", rows={"train": 400, "validation": 250})
     return Experiment(
         tasks=tuple(replace(task, source=source) for task in tasks()),
         encoder=Encoder(max_length=48),
         sampler=Uniform(),
-        training=Training(steps=steps, tokens_per_batch=1024, check_every=30, learning_rate=2e-4, seed=seed),
+        convergence=Patience(checks=2),
+        training=Training(steps=steps, tokens_per_batch=1024, check_every=25, learning_rate=2e-4, seed=seed),
     )
 
 

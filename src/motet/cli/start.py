@@ -97,7 +97,7 @@ def _demo_experiment(steps: int, seed: int) -> Experiment:
         tasks=tuple(replace(task, source=source) for task in tasks()),
         encoder=Encoder(max_length=48),
         sampler=Uniform(),
-        convergence=Patience(checks=2, min_epochs=3),
+        convergence=Patience(checks=2, min_epochs=3, tasks={"parameter_count": {"min_epochs": 8}}),  # slow to begin
         training=Training(steps=steps, tokens_per_batch=1024, check_every=25, learning_rate=2e-4, seed=seed),
     )
 

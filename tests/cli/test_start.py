@@ -21,7 +21,7 @@ Motet = Callable[..., Any]
 
 def test_the_demo_is_five_tasks_on_the_bundled_source() -> None:
     experiment = start._demo_experiment(steps=7, seed=3)
-    assert [task.source for task in experiment.tasks] == ["docstrings"] * 5
+    assert [task.source.path for task in experiment.tasks] == ["docstrings"] * 5
     assert (experiment.training.steps, experiment.training.seed) == (7, 3)
     assert experiment.encoder.name == DEFAULT_ENCODER
 

@@ -173,7 +173,7 @@ def test_overrides_win(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, MINIMAL), ["training.steps=9", "sampler=uniform", "tasks.mood.label=stars"])
     assert loaded.experiment.training.steps == 9
     assert loaded.experiment.sampler == Uniform()
-    assert loaded.experiment.tasks == (Classification("mood", source="reviews.csv", label="stars"),)
+    assert loaded.experiment.tasks == (Classification("mood", source=Source("reviews.csv"), label="stars"),)
 
 
 def test_the_data_given_is_left_as_it_was() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from motet.data.sources import Source
 from motet.errors import Problem, RecipeError
 from motet.recipe.loading import load, loads
 from motet.recipe.reading import Reader
@@ -265,9 +266,9 @@ def test_a_named_source_is_told_from_a_path(tmp_path: Path, monkeypatch: pytest.
     (problem,) = problems(sources=named, tasks=tasks)
     assert problem.startswith('tasks.a.source = "emotions"\n    is neither in `sources` nor a file here. Did you mean')
     (tmp_path / "sets" / "emotions").mkdir(parents=True)
-    assert loads({"sources": named, "tasks": tasks}, folder=tmp_path / "sets").tasks[0].source == "emotions"
+    assert loads({"sources": named, "tasks": tasks}, folder=tmp_path / "sets").tasks[0].source == Source("emotions")
     (tmp_path / "emotions").mkdir()
-    assert loads({"sources": named, "tasks": tasks}).tasks[0].source == "emotions"
+    assert loads({"sources": named, "tasks": tasks}).tasks[0].source == Source("emotions")
 
 
 def test_names_with_dots_are_found_with_their_lines(tmp_path: Path) -> None:

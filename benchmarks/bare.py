@@ -43,7 +43,7 @@ class Answer:
 class Batch:
     """One pass of the encoder, collated."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor | None]
     answers: list[Answer]
 
 
@@ -59,7 +59,7 @@ class Bare(nn.Module):
         super().__init__()
         self.trunk = copy.deepcopy(model.arrangement.trunk)
         self.tasks: dict[str, Task] = model.tasks
-        width = int(self.trunk.config.hidden_size)
+        width = self.trunk.width
         self.heads = {name: nn.Linear(width, task.outputs).to(model.device) for name, task in self.tasks.items()}
         self.precision = precision
         trained = [*self.trunk.parameters(), *(p for head in self.heads.values() for p in head.parameters())]
@@ -68,14 +68,12 @@ class Bare(nn.Module):
 
     def batches(self, chunks: Iterable[Chunk]) -> list[Batch]:
         """Chunks of motet, collated once and for all."""
-        chunks = [chunk.to(self.trunk.device) for chunk in chunks]
+        chunks = [chunk.to(self.trunk.model.device) for chunk in chunks]
         units = _units(chunks)
         return [self._batch(chunk, units) for chunk in chunks]
 
     def _batch(self, chunk: Chunk, units: Mapping[str, int]) -> Batch:
-        inputs = {"input_ids": chunk.tokens, "attention_mask": chunk.mask}
-        if chunk.types is not None:
-            inputs["token_type_ids"] = chunk.types
+        inputs = {"tokens": chunk.tokens, "mask": chunk.mask, "types": chunk.types}
         answers = []
         for name, owned in chunk.owned.items():
             rows = None if len(owned.rows) == len(chunk.tokens) else owned.rows
@@ -106,8 +104,8 @@ class Bare(nn.Module):
         return found
 
     def _logits(self, batch: Batch) -> Iterable[tuple[Answer, Tensor]]:
-        states = self.trunk(**batch.inputs).last_hidden_state
-        weights = batch.inputs["attention_mask"].to(states.dtype).unsqueeze(-1)
+        states = self.trunk(**batch.inputs).last
+        weights = batch.inputs["mask"].to(states.dtype).unsqueeze(-1)
         pooled = (states * weights).sum(1) / weights.sum(1)
         for answer in batch.answers:
             features = pooled if answer.rows is None else pooled[answer.rows]
@@ -124,7 +122,7 @@ class Bare(nn.Module):
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "bf16":
-            return torch.autocast(self.trunk.device.type, dtype=torch.bfloat16)
+            return torch.autocast(self.trunk.model.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
 

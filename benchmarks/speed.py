@@ -30,7 +30,7 @@ from measuring import Row, Stopwatch, table
 from subject import RECIPE, Choice, Subject, opened
 
 from motet.data.batches import Padding, reading_chunks
-from motet.data.corpus import Examples
+from motet.data.examples import Examples
 from motet.training.distillation import SoftLabels
 from motet.training.evaluation import evaluate, predict_examples
 
@@ -145,8 +145,8 @@ def _read(subject: Subject, bare: Bare, examples: Mapping[str, Examples]) -> Ite
     for names in groups.values():
         tokens = examples[names[0]].tokens
         rows = np.unique(np.concatenate([examples[name].rows for name in names]))
-        levels = {name: subject.prepared.corpus.tasks[name].level for name in names}
-        yield from bare.batches(chunk for chunk, _ in reading_chunks(tokens, rows, levels, padding))
+        asked = {name: subject.prepared.corpus.tasks[name] for name in names}
+        yield from bare.batches(chunk for chunk, _ in reading_chunks(tokens, rows, asked, padding))
 
 
 def starting(choice: Choice, rounds: int) -> list[Row]:

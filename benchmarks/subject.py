@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from motet.data.batches import Chunk
-from motet.data.corpus import Examples
 from motet.data.docstrings import tasks
+from motet.data.examples import Examples
 from motet.encoders import Encoder
 from motet.recipe import load
 from motet.runs import EventLog

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from transformers import AutoModel
 
 from motet.architectures.parallel.hard_sharing import HardSharing
-from motet.data.encoding import tokenise_batch
+from motet.data.encoding import token_rows, tokenise_batch
 from motet.encoders import Encoder
 from motet.errors import RecipeError, RunError
-from motet.model import MultiTaskModel, build, in_memory, load
+from motet.model import MultiTaskModel, build, load
 from motet.tasks.base import Inputs, Task
 from motet.tasks.classification import Classification
 from motet.tasks.regression import Regression
@@ -148,7 +149,7 @@ def test_a_saved_model_gives_identical_answers(make_model: Any, tmp_path: Path) 
 def test_a_model_folder_is_itself_an_encoder(model: MultiTaskModel, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     trunk = AutoModel.from_pretrained(tmp_path).state_dict()
-    own = model.arrangement.trunk.state_dict()
+    own = model.arrangement.trunk.model.state_dict()
     assert all(torch.equal(trunk[name], value) for name, value in own.items())
     again = build(Encoder(str(tmp_path), max_length=16), HardSharing(), {"mood": TASKS["mood"]})
     assert list(again.predict("good")) == ["mood"]
@@ -232,10 +233,11 @@ def test_an_architecture_must_fit(tiny_encoder: Path) -> None:
 
 
 def test_reading_gives_every_row_its_logits(model: MultiTaskModel) -> None:
-    tokens = in_memory(tokenise_batch({"0": TEXTS}, Inputs(("0",)), model.tokenizer, 32))
+    tokens = token_rows(pa.table(tokenise_batch({"0": TEXTS}, Inputs(("0",)), model.tokenizer, 32)))
     found: dict[int, np.ndarray] = {}
-    for logits, rows in model.read(tokens, np.arange(len(TEXTS)), ["mood"], largest=20):
-        found.update(zip(rows.tolist(), logits["mood"][0], strict=True))
+    for said in model.read(tokens, np.arange(len(TEXTS)), ["mood"], largest=20):
+        found.update(zip(said["mood"].rows.tolist(), said["mood"].values, strict=True))
+        assert said["mood"].lengths.tolist() == [1] * len(said["mood"].rows)
     scores = [list(answer["mood"]["scores"].values()) for answer in model.predict(TEXTS)]
     for at, row in enumerate(scores):
         np.testing.assert_allclose(np.exp(found[at]) / np.exp(found[at]).sum(), row, atol=1e-5)

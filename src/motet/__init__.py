@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from motet.sampling.temperature import Temperature
     from motet.sampling.uniform import Uniform
     from motet.tasks.classification import Classification
+    from motet.tasks.generation import Generation
+    from motet.tasks.language import CausalLanguage, MaskedLanguage
+    from motet.tasks.multilabel import MultiLabel
+    from motet.tasks.ordinal import Ordinal
+    from motet.tasks.ranking import Ranking
     from motet.tasks.regression import Regression
+    from motet.tasks.spans import Spans
     from motet.tasks.tagging import Tagging
     from motet.training.convergence import PRESETS, Never, Patience
     from motet.training.experiment import Experiment, Training
@@ -36,22 +42,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "PRESETS",
+    "CausalLanguage",
     "Classification",
     "Continue",
     "Distill",
     "Drop",
     "Encoder",
     "Experiment",
+    "Generation",
     "HardSharing",
     "Joint",
+    "MaskedLanguage",
+    "MultiLabel",
     "MultiTaskModel",
     "Never",
+    "Ordinal",
     "Patience",
     "Proportional",
+    "Ranking",
     "Regression",
     "Run",
     "Sequential",
     "Source",
+    "Spans",
     "Stop",
     "Sum",
     "Tagging",
@@ -78,7 +91,13 @@ _HOMES = {
     "sampling.temperature": ("Temperature",),
     "sampling.uniform": ("Uniform",),
     "tasks.classification": ("Classification",),
+    "tasks.generation": ("Generation",),
+    "tasks.language": ("CausalLanguage", "MaskedLanguage"),
+    "tasks.multilabel": ("MultiLabel",),
+    "tasks.ordinal": ("Ordinal",),
+    "tasks.ranking": ("Ranking",),
     "tasks.regression": ("Regression",),
+    "tasks.spans": ("Spans",),
     "tasks.tagging": ("Tagging",),
     "training.convergence": ("PRESETS", "Never", "Patience"),
     "training.experiment": ("Experiment", "Training"),

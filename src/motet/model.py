@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +24,36 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from motet.architectures.base import Architecture, Arrangement
+from motet.architectures.fitting import unfit
 from motet.data.batches import Chunk, Padding, reading_chunks
-from motet.data.encoding import Ragged, TokenRows, tokenise_batch
-from motet.encoders import Encoder, load_tokenizer, load_trunk, locate, silently
+from motet.data.encoding import TokenRows, token_rows, tokenise_batch
+from motet.data.examples import Examples
+from motet.data.masking import Masking
+from motet.encoders.loading import Encoder, load_tokenizer, load_trunk, locate
 from motet.errors import RecipeError, RunError, UserError, nearest
 from motet.registry import describe, find
 from motet.runs import RunFolder
-from motet.tasks.base import Inputs, Task
+from motet.tasks.base import Answers, Task
 
 __all__ = ["MultiTaskModel", "build", "load"]
 
 _FORMAT = 1
 _TRUNK = "trunk."
 Text = str | Sequence[str]
+
+
+class Read(NamedTuple):
+    """What a task says to some rows.
+
+    Args:
+        rows: positions in the token table, ``[rows]``.
+        values: ``[units, width]`` in float32.
+        lengths: units of every row, ``[rows]``.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    lengths: np.ndarray
 
 
 class MultiTaskModel(nn.Module):
@@ -107,18 +124,15 @@ class MultiTaskModel(nn.Module):
         if not rows:
             return []
         chosen = self._choose(rows, tasks)
-        answers: list[dict[str, Any]] = [{} for _ in rows]
-        groups: dict[bool, list[str]] = {}
+        groups: dict[Any, list[str]] = {}
         for name in chosen:
-            groups.setdefault(self.tasks[name].inputs.words, []).append(name)
+            inputs = self.tasks[name].inputs
+            groups.setdefault((inputs.words, inputs.stride, inputs.template), []).append(name)
         training = self.training
         self.eval()
-        for words, names in groups.items():
-            for name, of_task in self._answer(rows, names, words).items():
-                for answer, found in zip(answers, of_task, strict=True):
-                    answer[name] = found
+        answers = {name: found for names in groups.values() for name, found in self._answer(rows, names).items()}
         self.train(training)
-        ordered = [{name: answer[name] for name in chosen} for answer in answers]
+        ordered = [{name: answers[name][row] for name in chosen} for row in range(len(rows))]
         return ordered if several else ordered[0]
 
     def _choose(self, rows: Sequence[Text], tasks: Sequence[str] | None) -> list[str]:
@@ -128,34 +142,70 @@ class MultiTaskModel(nn.Module):
         if len(widths) != 1:
             raise RunError("`texts` must be all single texts, or all tuples of two texts.")
         width = widths.pop()
-        fitting = [name for name, task in self.tasks.items() if len(task.inputs.columns) == width]
+        able = {name: task for name, task in self.tasks.items() if task.answers_texts}
+        fitting = [name for name, task in able.items() if len(task.inputs.columns) == width]
         for name in tasks or ():
             if name not in self.tasks:
                 raise RunError(f"no task `{name}` in this model. {nearest(name, self.tasks)}")
+            if name not in able:
+                raise RunError(f"task `{name}` has no answer to a text: it learns words alone.")
             if name not in fitting:
                 raise RunError(f"task `{name}` reads {len(self.tasks[name].inputs.columns)} text(s), found {width}.")
         if not fitting:
             raise RunError(f"no task of this model reads {width} text(s) at a time.")
         return list(tasks or fitting)
 
-    def _answer(self, rows: Sequence[Text], names: Sequence[str], words: bool) -> dict[str, list[dict[str, Any]]]:
+    def _answer(self, rows: Sequence[Text], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """The answers of tasks that read the texts in the same way."""
+        inputs = self.tasks[names[0]].inputs
         columns = [list(column) for column in zip(*map(_parts, rows), strict=True)]
-        if words:
-            columns = [[text.split() for text in column] for column in columns]
-        inputs = Inputs(tuple(str(i) for i in range(len(columns))), words=words)
-        batch = dict(zip(inputs.columns, columns, strict=True))
-        tokens = in_memory(tokenise_batch(batch, inputs, self.tokenizer, self.encoder.max_length))
-        answers: dict[str, list[dict[str, Any]]] = {name: [{}] * len(rows) for name in names}
-        for chunk, here in self.read(tokens, np.arange(len(rows)), names):
-            for name, (logits, lengths) in chunk.items():
-                for row, answer in zip(here, self.tasks[name].decode(logits, lengths), strict=True):
-                    answers[name][int(row)] = answer
+        split = [[text.split() for text in column] for column in columns] if inputs.words else columns
+        batch = dict(zip(inputs.columns, split, strict=True))
+        tokens = token_rows(pa.table(tokenise_batch(batch, inputs, self.tokenizer, self.encoder.max_length)))
+        every = np.arange(len(tokens.lengths))
+        reading = [name for name in names if not self.tasks[name].written]
+        pieces: dict[str, dict[int, Any]] = {name: {} for name in names}
+        for found in self.read(tokens, every, reading) if reading else ():
+            for name, (here, values, lengths) in found.items():
+                pieces[name].update(zip(here.tolist(), np.split(values, np.cumsum(lengths)[:-1]), strict=True))
+        for name in (name for name in names if name not in reading):
+            for here, texts in self.write(tokens, every, name):
+                pieces[name].update(zip(here.tolist(), texts, strict=True))
+        chars = () if tokens.chars is None else [tokens.chars[int(row)] for row in every]
+        answers = {}
+        for name in names:
+            task, said = self.tasks[name], [pieces[name][row] for row in range(len(every))]
+            records = [dict(zip(task.inputs.columns, _parts(row), strict=True)) for row in rows]
+            values = np.concatenate(said) if name in reading else np.zeros((0, 1))
+            lengths = np.asarray([len(part) if name in reading else 0 for part in said])
+            found_texts = () if name in reading else said
+            answers[name] = task.decode(Answers(values, lengths, tokens.origin, records, chars, found_texts))
         return answers
 
+    def write(
+        self, tokens: TokenRows, rows: np.ndarray, name: str, largest: int = 4096
+    ) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """The texts that a task writes for rows, in chunks of similar length.
+
+        Yields:
+            Rows, and the text for each.
+        """
+        task = self.tasks[name]
+        for chunk, here in reading_chunks(tokens, rows, {name: task}, self.padding(largest)):
+            words = [row.tolist() for row in self.arrangement.write(chunk.to(self.device), task)]
+            yield here, self.tokenizer.batch_decode(words, skip_special_tokens=True)
+
     def read(
-        self, tokens: TokenRows, rows: np.ndarray, names: Sequence[str], largest: int = 4096
-    ) -> Iterator[tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]]:
-        """Logits of all rows for some tasks, in chunks of similar length, without gradient.
+        self,
+        tokens: TokenRows,
+        rows: np.ndarray,
+        names: Sequence[str],
+        largest: int = 4096,
+        *,
+        examples: Mapping[str, Examples] | None = None,
+        soft: bool = False,
+    ) -> Iterator[dict[str, Read]]:
+        """What some tasks say to rows, in chunks of similar length, without gradient.
 
         The model must be in evaluation mode.
 
@@ -164,24 +214,35 @@ class MultiTaskModel(nn.Module):
             rows: positions in it.
             names: the tasks to answer.
             largest: tokens in a chunk.
-
-        Yields:
-            Per task the logits ``[units, outputs]`` in float32 with the units of every row, and the rows.
+            examples: each task answers those of the rows that are here; without, all of them.
+            soft: what `Task.soft` leaves of the logits, for distillation, instead of what `Task.kept` does.
         """
-        padding = Padding(pad=cast(int, self.tokenizer.pad_token_id), largest=largest)
-        levels = {name: self.tasks[name].level for name in names}
-        for chunk, here in reading_chunks(tokens, rows, levels, padding):
+        tasks = {name: self.tasks[name] for name in names}
+        for chunk, here in reading_chunks(tokens, rows, tasks, self.padding(largest), examples):
+            chunk = chunk.to(self.device)
             with torch.inference_mode():
-                logits = self(chunk.to(self.device))
-            found = {name: (value.float().cpu().numpy(), chunk.owned[name].lengths) for name, value in logits.items()}
-            yield found, here
+                found = {}
+                for name, logits in self(chunk).items():
+                    task, owned = tasks[name], chunk.owned[name]
+                    values = (
+                        task.soft(logits, owned.lengths) if soft else task.kept(logits, owned.target, owned.lengths)
+                    )
+                    found[name] = Read(
+                        here[owned.rows.cpu().numpy()],
+                        values.float().cpu().numpy(),
+                        owned.lengths,
+                    )
+            yield found
+
+    def padding(self, largest: int = 4096) -> Padding:
+        """How rows are put into chunks for this model."""
+        return Padding(cast(int, self.tokenizer.pad_token_id), largest, masking=Masking.of(self.tokenizer))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model folder."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        with silently():
-            self.arrangement.trunk.save_pretrained(path)
+        self.arrangement.trunk.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
         own = {k: v.contiguous().cpu() for k, v in self.arrangement.state_dict().items() if not k.startswith(_TRUNK)}
         save_file(own, path / "heads.safetensors")
@@ -228,7 +289,7 @@ def build(encoder: Encoder, architecture: Architecture, tasks: Mapping[str, Task
     folder = locate(encoder)
     tokenizer = load_tokenizer(encoder, folder)
     trunk = load_trunk(encoder, folder)
-    problems = list(architecture.problems(list(tasks), int(trunk.config.num_hidden_layers)))
+    problems = [*unfit(tasks, trunk, tokenizer, encoder.max_length), *architecture.problems(tasks, trunk)]
     if problems:
         raise RecipeError(problems)
     arrangement = architecture.build(trunk, tasks)
@@ -243,17 +304,6 @@ def load(path: str | Path) -> MultiTaskModel:
     """
     run = RunFolder(path)
     return MultiTaskModel.from_pretrained(run.model if run.exists() else path)
-
-
-def in_memory(rows: Mapping[str, Sequence[Any]]) -> TokenRows:
-    """Token rows of texts that are in no table."""
-
-    def ragged(name: str) -> Ragged | None:
-        return Ragged(pa.chunked_array([pa.array(rows[name])])) if name in rows else None
-
-    tokens = ragged("tokens")
-    assert tokens is not None
-    return TokenRows(tokens, ragged("types"), ragged("words"), float(np.mean(rows["truncated"])))
 
 
 def _parts(row: Text) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from motet.architectures.heads import Head, pool
+from motet.architectures.heads import Head, LanguageHead, Pooling, by_family, pool
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.data.batches import Chunk, Owned
-from motet.encoders import Encoder
+from motet.encoders.loading import Encoder
+from motet.encoders.trunk import Trunk
 from motet.errors import RecipeError
 from motet.model import MultiTaskModel, build
 from motet.tasks.base import Task
@@ -21,6 +23,7 @@ TASKS: dict[str, Task] = {
     "high": Classification("high", source="s", classes=("a", "b")),
     "tags": Tagging("tags", source="s", classes=("O", "B"), outside="O"),
 }
+POOLINGS: tuple[Pooling, ...] = ("auto", "last", "mean", "cls")
 
 
 def owned(*rows: int, words: list[tuple[int, int]] | None = None) -> Owned:
@@ -51,10 +54,10 @@ def reached(model: MultiTaskModel, task: str) -> set[str]:
 
 def parts(names: set[str]) -> set[str]:
     """The layers, heads and own layers among parameters."""
-    return {".".join(name.split(".")[: 4 if name.startswith("trunk") else 2]) for name in names}
+    return {".".join(name.split(".")[: 5 if name.startswith("trunk") else 2]) for name in names}
 
 
-FIRST, SECOND = "trunk.encoder.layer.0", "trunk.encoder.layer.1"
+FIRST, SECOND = "trunk.model.encoder.layer.0", "trunk.model.encoder.layer.1"
 
 
 def test_logits_are_by_unit(make_model: Any) -> None:
@@ -113,6 +116,47 @@ def test_pooling() -> None:
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
     assert pool(states, mask, "cls").tolist() == [[0, 1], [6, 7]]
     assert pool(states, mask, "mean").tolist() == [[2, 3], [7, 8]]
+    assert pool(states, mask, "last").tolist() == [[4, 5], [8, 9]]
+
+
+@pytest.mark.parametrize(("family", "pooling"), [("encoder", "mean"), ("encoder-decoder", "mean"), ("decoder", "last")])
+def test_pooling_by_family(family: Any, pooling: str) -> None:
+    assert by_family("auto", family) == pooling
+    assert by_family("cls", family) == "cls"
+
+
+def test_a_decoder_is_read_at_its_last_token() -> None:
+    config = GPT2Config(vocab_size=20, n_positions=8, n_embd=8, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0)
+    trunk = Trunk(GPT2LMHeadModel(config)).eval()
+    task = {"high": TASKS["high"]}
+    chosen = {pooling: HardSharing(pooling=pooling) for pooling in POOLINGS}
+    models = {pooling: part.build(trunk, task).eval() for pooling, part in chosen.items()}
+    for model in models.values():
+        model.load_state_dict(models["auto"].state_dict())
+    only = chunk(high=owned(0, 1, 2))
+    found = {pooling: model(only)["high"] for pooling, model in models.items()}
+    assert torch.equal(found["auto"], found["last"])
+    assert not torch.allclose(found["auto"], found["mean"])
+    assert not torch.allclose(found["auto"], found["cls"])
+
+
+@pytest.mark.parametrize("embedding", [None, 6, 4])
+def test_a_language_head_multiplies_by_the_embeddings_that_it_is_handed(embedding: int | None) -> None:
+    head = LanguageHead(6, 11, embedding=embedding)
+    features, embeddings = torch.randn(3, 6), torch.randn(11, embedding or 6, requires_grad=True)
+    with torch.no_grad():
+        head.bias.copy_(torch.arange(11.0))
+    hidden = head.dense(features)
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    hidden = (hidden - hidden.mean(1, keepdim=True)) / (hidden.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+    expected = head.projection(hidden) @ embeddings.T + torch.arange(11.0)
+    logits = head(features, embeddings)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+    logits.sum().backward()
+    assert embeddings.grad is not None
+    assert set(head.state_dict()) == {"dense.weight", "dense.bias", "norm.weight", "norm.bias", "bias"} | (
+        {"projection.weight", "projection.bias"} if embedding == 4 else set()
+    )
 
 
 def test_a_word_is_read_at_its_place() -> None:
@@ -140,9 +184,10 @@ def test_dropout_is_a_share(dropout: float) -> None:
         HardSharing(dropout=dropout)
 
 
-def test_what_does_not_fit_tasks_or_trunk() -> None:
+def test_what_does_not_fit_tasks_or_trunk(make_model: Any) -> None:
+    trunk = make_model(HardSharing()).arrangement.trunk
     part = HardSharing(read_layer={"low": 0, "high": 7, "lo": 1}, task_layers={"high": -1, "tgas": 1, "tags": 0})
-    problems = {problem.name: problem for problem in part.problems(list(TASKS), 6)}
+    problems = {problem.name: problem for problem in part.problems(TASKS, trunk)}
     assert set(problems) == {
         "architecture.read_layer.low",
         "architecture.read_layer.high",
@@ -151,4 +196,4 @@ def test_what_does_not_fit_tasks_or_trunk() -> None:
         "architecture.task_layers.tgas",
     }
     assert "Did you mean `tags`?" in problems["architecture.task_layers.tgas"].rule
-    assert list(HardSharing(read_layer={"low": 6}).problems(list(TASKS), 6)) == []
+    assert list(HardSharing(read_layer={"low": 2}).problems(TASKS, trunk)) == []

@@ -13,8 +13,6 @@ import pytest
 
 import motet as package
 from motet.cli.app import main
-from motet.cli.rows import answers, read_lines
-from motet.errors import RunError
 
 Motet = Callable[..., Any]
 
@@ -98,65 +96,3 @@ def test_info_about_this_machine_and_about_a_run(motet: Motet, run: Path) -> Non
     assert "python" in motet("info").out
     assert "end at step 8" in motet("info", run).out
     assert json.loads(motet("info", run, "--json").out)["device"] == "cpu"
-
-
-class Inputs:
-    def __init__(self, *columns: str) -> None:
-        self.columns = columns
-
-
-class Echo:
-    """Stands in for a model: every task answers with the text it was given, and counts its calls."""
-
-    def __init__(self, **columns: tuple[str, ...]) -> None:
-        self.tasks = {name: type("Task", (), {"inputs": Inputs(*of)}) for name, of in columns.items()}
-        self.calls: list[int] = []
-
-    def predict(self, texts: list[Any], tasks: list[str] | None) -> list[dict[str, Any]]:
-        self.calls.append(len(texts))
-        return [dict.fromkeys(tasks or self.tasks, text) for text in texts]
-
-
-def ask(model: Any, values: list[Any], *tasks: str) -> list[dict[str, Any]]:
-    return list(answers(model, values, tasks))
-
-
-def test_an_object_is_read_by_the_columns_of_each_task() -> None:
-    model = Echo(mood=("text",), pair=("a", "b"), tags=("tokens",))
-    row = {"text": "t", "a": "x", "b": "y", "tokens": ["to", "ken"], "id": 3}
-    assert ask(model, [row, {"text": "u"}]) == [{"mood": "t", "pair": ("x", "y"), "tags": "to ken"}, {"mood": "u"}]
-    assert ask(model, [row], "pair") == [{"pair": ("x", "y")}]
-
-
-def test_kinds_of_rows_may_be_mixed_and_keep_their_order() -> None:
-    model = Echo(mood=("text",))
-    assert ask(model, ["a", {"text": "b"}, ["c", "d"], "e"]) == [{"mood": text} for text in ("a", "b", ("c", "d"), "e")]
-
-
-def test_rows_are_answered_in_batches_while_they_come() -> None:
-    model = Echo(mood=("text",))
-    stream = answers(model, (f"{n}" for n in range(150)), ())  # type: ignore[arg-type]
-    assert next(stream) == {"mood": "0"}
-    assert model.calls == [64]
-    assert len(list(stream)) == 149
-    assert model.calls == [64, 64, 22]
-
-
-def test_an_object_that_no_task_can_read() -> None:
-    with pytest.raises(RunError, match="has the keys title, but the tasks read text or a and b"):
-        ask(Echo(mood=("text",), pair=("a", "b")), [{"title": "t"}])
-
-
-@pytest.mark.parametrize("line", ["{broken", '["a", ', '"open'])
-def test_a_line_that_begins_like_json_names_its_place(tmp_path: Path, line: str) -> None:
-    (tmp_path / "x.txt").write_text(f"fine\n\n{line}\n", encoding="utf-8")
-    values = read_lines(str(tmp_path / "x.txt"))
-    assert next(values) == "fine"
-    with pytest.raises(RunError, match="line 3: begins like JSON"):
-        next(values)
-
-
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RunError, match="cannot be read"):
-        list(read_lines(str(tmp_path / "x.txt")))

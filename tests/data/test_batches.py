@@ -11,13 +11,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.data.synthetic import SPECIAL, examples_of, table_of
 from tests.training.conftest import source
 from torch import Tensor
 
 from motet.data.batches import Chunk, Padding, collate, cut, reading_chunks, training_chunks
 from motet.data.corpus import Corpus, load_corpus
+from motet.data.examples import Examples
+from motet.data.masking import Masking
 from motet.encoders import Encoder, load_tokenizer
 from motet.tasks.classification import Classification
+from motet.tasks.language import MaskedLanguage
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
 from motet.tasks.tagging import Tagging
 
@@ -135,7 +140,7 @@ def test_words_cut_off_have_no_target(corpus: Corpus, tiny_encoder: Path) -> Non
         assert own.target is not None
         assert own.words is not None
         assert own.words.shape[1] == len(own.target) == own.lengths.sum()
-    assert sum(map(len, (examples.target(at) for at in range(len(examples))))) > sum(
+    assert sum(len(examples.target(at)) for at in range(len(examples))) > sum(
         int(chunk.owned["places"].lengths.sum()) for chunk in training_chunks(drawn(short, "places"), PADDING)
     )
 
@@ -183,9 +188,149 @@ def test_reading_takes_every_row_once(corpus: Corpus) -> None:
     assert words is not None
     rows = np.arange(0, len(examples.tokens.lengths), 2)
     seen = []
-    for chunk, here in reading_chunks(examples.tokens, rows, {"places": "word", "topic": "text"}, PADDING):
+    topic = Classification("topic", source={})
+    for chunk, here in reading_chunks(examples.tokens, rows, {"places": examples.task, "topic": topic}, PADDING):
         assert chunk.owned["places"].lengths.tolist() == [len(words[int(row)]) for row in here]
         assert chunk.owned["topic"].words is None
+        assert chunk.owned["topic"].target is chunk.owned["places"].target is None
         assert chunk.padded <= PADDING.largest
         seen += here.tolist()
     assert sorted(seen) == rows.tolist()
+
+
+def test_reading_examples_gives_each_task_its_rows_with_their_answers(corpus: Corpus) -> None:
+    train = corpus.examples("train")
+    both = {"mood": train["mood"].take(11, seed=0), "count": train["count"].take(9, seed=1)}
+    rows = np.union1d(both["mood"].rows, both["count"].rows)
+    tasks = {name: examples.task for name, examples in both.items()}
+    tokens = train["mood"].tokens
+    seen: dict[str, list[int]] = {name: [] for name in both}
+    for chunk, here in reading_chunks(tokens, rows, tasks, PADDING, both):
+        shown = [chunk.tokens[at][chunk.mask[at] == 1].tolist() for at in range(len(here))]
+        assert shown == [tokens.tokens[int(row)].tolist() for row in here]
+        for name, own in chunk.owned.items():
+            assert here[own.rows].tolist() == both[name].rows[own.examples].tolist()
+            assert own.target is not None
+            assert own.target.tolist() == [both[name].target(at).item() for at in own.examples]
+            seen[name] += here[own.rows].tolist()
+    assert {name: sorted(found) for name, found in seen.items()} == {n: e.rows.tolist() for n, e in both.items()}
+
+
+ORDER = Ranking("order", source="a.csv", query="number", candidate="number", relevance="number")
+MOOD = Classification("mood", source="a.csv", text="number", label="number")
+OTHER = Classification("other", source="a.csv", text="number", label="number")
+Drawn = list[tuple[dict[str, Examples], np.ndarray]]
+
+
+def step_of(lengths: list[int], ties: list[int]) -> Drawn:
+    """Rows drawn from two tables: in the first a task ties rows and another does not, in the second there are no ties.
+
+    The tied task labels all rows but every third, the other all but every fourth.
+    """
+    first, second = table_of(lengths), table_of([5] * 7)
+    every = range(len(lengths))
+    labelled = [row for row in every if row % 3 != 2]
+    groups = list(dict.fromkeys(ties[row] for row in labelled))
+    order = examples_of(ORDER, first, labelled, [groups.index(ties[row]) for row in labelled])
+    mood = examples_of(MOOD, first, [row for row in every if row % 4 != 3])
+    other = examples_of(OTHER, second, range(7))
+    return [({"order": order, "mood": mood}, np.arange(len(lengths))), ({"other": other}, np.arange(1, 7, 2))]
+
+
+STEPS = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), min_size=1, max_size=25).map(
+    lambda rows: step_of([length for length, _ in rows], [tie for _, tie in rows])
+)
+
+
+def units_of(chunks: list[Chunk]) -> Counter[Any]:
+    """What every task is asked, with the row it is asked of."""
+    found: Counter[Any] = Counter()
+    for chunk in chunks:
+        for task, own in chunk.owned.items():
+            assert own.target is not None
+            for place, at, target in zip(own.rows.tolist(), own.examples.tolist(), own.target.tolist(), strict=True):
+                found[task, at, target, tuple(chunk.tokens[place][chunk.mask[place] == 1].tolist())] += 1
+    return found
+
+
+@given(STEPS, st.integers(1, 4))
+def test_processes_share_what_one_would_do(step: Drawn, shards: int) -> None:
+    chunks = training_chunks(step, PADDING, shards=shards)
+    found = units_of(chunks)
+    assert set(found.values()) <= {1}
+    assert found == units_of(training_chunks(step, PADDING))
+    assert {chunk.shard for chunk in chunks} <= set(range(shards))
+    assert [chunk.shard for chunk in chunks] == sorted(chunk.shard for chunk in chunks)
+    assert all(chunk.padded <= PADDING.largest or len(chunk.tokens) == 1 for chunk in chunks)
+
+
+@given(STEPS, st.integers(2, 4))
+def test_an_example_goes_to_one_process(step: Drawn, shards: int) -> None:
+    where: dict[int, set[int]] = {}
+    for chunk in training_chunks(step, PADDING, shards=shards):
+        if "order" in chunk.owned:
+            groups = chunk.owned["order"].groups
+            assert groups is not None
+            for group in groups.tolist():
+                where.setdefault(group, set()).add(chunk.shard)
+    assert len(where) == len(step[0][0]["order"])
+    assert all(len(shards_of) == 1 for shards_of in where.values())
+
+
+@given(STEPS, st.integers(2, 4))
+def test_processes_get_about_as_much(step: Drawn, shards: int) -> None:
+    chunks = training_chunks(step, PADDING, shards=shards)
+    loads = [sum(chunk.real for chunk in chunks if chunk.shard == shard) for shard in range(shards)]
+    tied, rows = step[0][0]["order"], step[0][1]
+    lengths = tied.tokens.lengths[rows]
+    assert tied.groups is not None
+    largest = max(np.bincount(tied.groups, weights=tied.tokens.lengths[tied.rows]).max(), lengths.max(), 5)
+    assert max(loads) - min(loads) <= largest
+
+
+def test_many_rows_are_dealt_out_evenly() -> None:
+    lengths = np.random.default_rng(0).integers(5, 128, 200).tolist()
+    step: Drawn = [({"mood": examples_of(MOOD, table_of(lengths), range(200))}, np.arange(200))]
+    chunks = training_chunks(step, Padding(pad=0), shards=4)
+    loads = [sum(chunk.real for chunk in chunks if chunk.shard == shard) for shard in range(4)]
+    assert max(loads) < 1.01 * min(loads)
+    assert sum(loads) == sum(lengths)
+    padded = [sum(chunk.padded for chunk in chunks if chunk.shard == shard) for shard in range(4)]
+    assert max(padded) < 1.15 * min(padded)
+
+
+def test_a_process_may_be_left_without_work() -> None:
+    step: Drawn = [({"mood": examples_of(MOOD, table_of([4, 6]), [0, 1])}, np.arange(2))]
+    chunks = training_chunks(step, PADDING, shards=4)
+    assert sorted(chunk.shard for chunk in chunks) == [0, 1]
+    assert training_chunks([], PADDING, shards=3) == []
+
+
+def test_words_are_hidden_by_the_salt_of_the_step_in_any_chunk() -> None:
+    hidden = MaskedLanguage("hidden", source="a.csv", text="number", share=0.3)
+    step: Drawn = [({"hidden": examples_of(hidden, table_of(range(10, 30)), range(20))}, np.arange(20))]
+    masking = Masking(mask=1, size=900, special=frozenset(range(SPECIAL)))
+    whole = Padding(pad=0, overhead=10**6, masking=masking)
+    small = Padding(pad=0, largest=40, masking=masking)
+    (one,) = training_chunks(step, whole, salt=5)
+    assert units_hidden([one]) == units_hidden(training_chunks(step, small, salt=5, shards=3))
+    assert units_hidden([one]) != units_hidden(training_chunks(step, whole, salt=6))
+    own = one.owned["hidden"]
+    assert own.words is not None
+    assert own.target is not None
+    assert own.lengths.sum() == own.words.shape[1] == len(own.target)
+    truth, shown = table_of(range(10, 30)), one.tokens[own.words[0], own.words[1]]
+    original = [truth.tokens[int(own.examples[own.rows.tolist().index(row)])][at] for row, at in own.words.T.tolist()]
+    assert own.target.tolist() == original
+    assert 0.6 < (shown == masking.mask).float().mean() < 0.95
+
+
+def units_hidden(chunks: list[Chunk]) -> dict[int, list[int]]:
+    """The sub-words to guess in every row."""
+    found: dict[int, list[int]] = {}
+    for chunk in chunks:
+        own = chunk.owned["hidden"]
+        assert own.target is not None
+        for at, target in zip(own.examples, torch.split(own.target, own.lengths.tolist()), strict=True):
+            found[int(at)] = target.tolist()
+    return found

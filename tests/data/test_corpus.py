@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from motet.data.corpus import Corpus, counts, load_corpus, load_tables
+from motet.data.corpus import Corpus, load_corpus, load_tables
+from motet.data.examples import counts
 from motet.encoders import Encoder, load_tokenizer
 from motet.errors import DataError
 from motet.tasks.base import Task
 from motet.tasks.classification import Classification
+from motet.tasks.generation import Generation
+from motet.tasks.language import CausalLanguage, MaskedLanguage
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
+from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 
 ROWS: list[dict[str, Any]] = [
@@ -58,6 +64,7 @@ def test_targets_lie_beside_their_rows(load: Any) -> None:
             expected = tasks[name].encode(ROWS[row][column])
             np.testing.assert_allclose(train[name].target(at), expected, rtol=1e-6)
     assert train["tags"].target(1).tolist() == [1.0, -100.0, 0.0]
+    assert train["mood"].groups is train["tags"].groups is None
 
 
 def test_tasks_with_the_same_inputs_share_their_tokens(load: Any) -> None:
@@ -103,3 +110,93 @@ def test_every_problem_of_every_task_at_once(load: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError) as missing:
         load_tables([SIZE, Classification("a", source=tmp_path / "x"), Classification("b", source=tmp_path / "y")])
     assert len(missing.value.problems) == 2
+
+
+TEXT = "the train to Lisbon leaves at nine, Anna met Ben in Paris on Monday"
+PLACES: list[dict[str, Any]] = [
+    {"where": "Lisbon?", "in": TEXT, "found": [{"text": "Lisbon", "start": 13}]},
+    {"where": "Berlin?", "in": TEXT, "found": []},
+    {"where": "nobody asked", "in": TEXT, "found": None},
+    {"where": "a film?", "in": "a film", "found": [{"text": "a film", "start": 0}]},
+    {"where": "Paris?", "in": TEXT, "found": [{"text": "Paris", "start": 52}]},
+]
+SPAN = Spans(
+    "span", source={"train": PLACES, "validation": PLACES[3:]}, question="where", context="in", answers="found"
+)
+
+
+def test_a_passage_is_an_example_of_several_rows(load: Any) -> None:
+    examples = load(replace(SPAN, stride=2)).examples("train")["span"]
+    assert len(examples) == 4
+    assert examples.groups is not None
+    sizes = np.bincount(examples.groups).tolist()
+    assert sizes[2] == 1
+    assert min(sizes[0], sizes[1], sizes[3]) > 1
+    assert examples.ids == [f"train:{row}" for row, size in zip((1, 2, 4, 5), sizes, strict=True) for _ in range(size)]
+    assert [record["where"] for record in examples.records()] == ["Lisbon?", "Berlin?", "a film?", "Paris?"]
+
+
+def test_an_answer_lies_in_the_windows_that_hold_it(load: Any) -> None:
+    examples = load(replace(SPAN, stride=2)).examples("train")["span"]
+    assert examples.groups is not None
+    assert examples.tokens.chars is not None
+    said: dict[int, set[str]] = {}
+    for at, row in enumerate(examples.rows):
+        first, last = examples.target(at).astype(int)
+        chars = examples.tokens.chars[row].reshape(-1, 2)
+        group = int(examples.groups[at])
+        text = examples.records()[group]["in"]
+        said.setdefault(group, set()).add(text[chars[first][0] : chars[last][1]])
+    assert said == {0: {"", "Lisbon"}, 1: {""}, 2: {"a film"}, 3: {"", "Paris"}}
+
+
+def test_candidates_of_a_query_are_one_example(load: Any) -> None:
+    queries, relevance = ["b", "a", "b", None, "c", "a", "b"], [0, 1, 0, 1, None, 1, 0]
+    rows = [
+        {"q": f"film {query}", "of": query, "c": "a heart", "r": relevant}
+        for query, relevant in zip(queries, relevance, strict=True)
+    ]
+    task = Ranking(
+        "order", source={"train": rows, "validation": rows}, query="q", candidate="c", relevance="r", query_id="of"
+    )
+    examples = load(task).examples("train")["order"]
+    assert examples.rows.tolist() == [0, 1, 2, 5, 6], "those of no query and of no relevance are left out"
+    assert examples.groups is not None
+    assert examples.groups.tolist() == [0, 1, 0, 1, 0]
+    assert len(examples) == 2
+
+
+def test_language_models_need_no_answers(load: Any) -> None:
+    train = load(
+        MaskedLanguage("hidden", source=SOURCE),
+        CausalLanguage("next", source=SOURCE),
+        Regression("size", source=SOURCE, value="size"),
+    ).examples("train")
+    assert [examples.rows.tolist() for examples in train.values()] == [[n for n in range(24) if n != 3]] * 3
+    assert train["hidden"].target(5).tolist() == train["next"].target(5).tolist() == []
+    assert train["next"].tokens is train["size"].tokens
+
+
+def test_texts_to_be_written_are_targets(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(Encoder(str(tiny_encoder)), tiny_encoder)
+    rows = [{"text": f"film {n}", "reply": None if n == 1 else "in " * n} for n in range(5)]
+    task = Generation("reply", source={"train": rows, "validation": rows[:3]}, target="reply", longest=6)
+    with pytest.raises(DataError, match="this encoder has no sub-word that ends one"):
+        load_corpus([task], tokenizer, 16)
+    tokenizer.eos_token = "[SEP]"
+    examples = load_corpus([task], tokenizer, 16).examples("train")["reply"]
+    assert examples.rows.tolist() == [0, 2, 3, 4]
+    written = [tokenizer.decode(examples.target(at).astype(int), skip_special_tokens=True) for at in range(4)]
+    assert written == ["", "in in", "in in in", "in in in in"]
+    with pytest.raises(
+        DataError, match=r"2 texts of train are longer than 3 sub-words \(train:4 has 4, train:5 has 5\)"
+    ):
+        load_corpus([replace(task, longest=3)], tokenizer, 16)
+
+
+def test_windows_must_leave_room_to_the_passage(load: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"tasks.span.stride = 5\n.*must be below 5, what a window of 16 sub-words leaves"
+    ):
+        load(replace(SPAN, stride=5))
+    assert len(load(replace(SPAN, stride=4)).examples("train")["span"]) == 4

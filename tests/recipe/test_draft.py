@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from motet.data.sources import read
+from motet.data.sources import as_source, read
 from motet.errors import DataError, RecipeError
 from motet.recipe import load
 from motet.recipe.draft import draft
 from motet.recipe.guess import guess
 from motet.recipe.parsing import parse_yaml
+from motet.registry import part_name
 
 
 def folder_with_card(folder: Path, *tasks: dict[str, Any]) -> Path:
@@ -41,7 +42,7 @@ def test_types_columns_and_metrics_of_a_card(tmp_path: Path) -> None:
         card_task("c", "pair_regression", pair, "score", metric="spearman"),
         card_task("d", "sequence_tagging", ["tokens"], "tags", metric="span_f1"),
         card_task("e", "classification", ["text"], "label", task_per="domain"),
-        card_task("f", "generation", ["text"], "target", metric="bleu"),
+        card_task("f", "translation", ["text"], "target", metric="bleu"),
         card_task("g", "classification", ["a", "b", "c"], "label"),
         card_task("h", "regression", ["text"], "score", metric="ndcg"),
     )
@@ -62,10 +63,107 @@ def test_types_columns_and_metrics_of_a_card(tmp_path: Path) -> None:
         "h": {"type": "regression", "source": "set", "text": "text", "value": "score"},
     }
     assert made.notes == (
-        "set: `f` (generation) is left out; motet has no such task yet.",
+        "set: `f` (translation) is left out; motet has no such task yet.",
         "set: `g` (classification) is left out; motet has no such task yet.",
-        "set: `h` is scored by ndcg elsewhere, which motet does not have.",
+        "set: `h` is scored by ndcg elsewhere, which `regression` does not have.",
     )
+
+
+def test_a_card_of_several_labels_spans_candidates_and_plain_text(tmp_path: Path) -> None:
+    folder = folder_with_card(
+        tmp_path / "set",
+        card_task("a", "multilabel_classification", ["text"], "labels", metric="micro_f1", positive="joy"),
+        card_task("b", "span_extraction", ["question", "context"], "answers", metric="token_f1", task_per="domain"),
+        card_task("c", "ranking", ["asked", "offered"], "grade", metric="p_at_1", group="asked_id"),
+        card_task("d", "ranking", ["asked", "offered"], "grade", metric="mrr"),
+        card_task("e", "language_modeling", ["text"], "text", metric="perplexity"),
+    )
+    made = draft([folder], tmp_path)
+    ranking = {"type": "ranking", "source": "set", "query": "asked", "candidate": "offered", "relevance": "grade"}
+    assert tasks_of(made.text) == {
+        "a": {"type": "multilabel", "source": "set", "text": "text", "labels": "labels", "metric": "micro_f1"},
+        "b": {
+            "type": "spans",
+            "source": "set",
+            "question": "question",
+            "context": "context",
+            "answers": "answers",
+            "metric": "token_f1",
+            "per": "domain",
+        },
+        "c": {**ranking, "metric": "precision_at_1", "query_id": "asked_id"},
+        "d": {**ranking, "metric": "mrr"},
+        "e": {"type": "masked_language", "source": "set", "text": "text", "metric": "perplexity"},
+    }
+    assert made.notes == ("set: `e` becomes `masked_language`; with a decoder, take `causal_language`.",)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        card_task("a", "ranking", ["query"], "relevance"),
+        card_task("a", "sequence_tagging", ["tokens", "words"], "tags"),
+        card_task("a", "language_modeling", ["text", "title"], "text"),
+        card_task("a", "multilabel_classification", ["text"], ""),
+        card_task("a", "classification", [], "label"),
+    ],
+)
+def test_columns_that_a_type_has_no_use_for(tmp_path: Path, spelled: dict[str, Any]) -> None:
+    folder = folder_with_card(tmp_path / "set", spelled, card_task("b", "classification", ["text"], "label"))
+    made = draft([folder], tmp_path)
+    assert list(tasks_of(made.text)) == ["b"]
+    assert made.notes == (f"set: `a` ({spelled['type']}) is left out; motet has no such task yet.",)
+
+
+def test_spans_of_another_form_are_left_out(tmp_path: Path) -> None:
+    folder = folder_with_card(
+        tmp_path / "set",
+        card_task("a", "span_extraction", ["requested_slots", "text"], "slots", metric="span_f1"),
+        card_task("b", "span_extraction", ["question", "context"], "spans"),
+        card_task("c", "classification", ["text"], "label"),
+    )
+    made = draft([folder], tmp_path)
+    assert list(tasks_of(made.text)) == ["c"]
+    reason = "is left out; its columns are not question, context and answers."
+    assert made.notes == (f"set: `a` (span_extraction) {reason}", f"set: `b` (span_extraction) {reason}")
+
+
+def test_tasks_that_write_are_left_out_beside_others(tmp_path: Path) -> None:
+    folder = folder_with_card(
+        tmp_path / "set",
+        card_task("a", "generation", ["text"], "target", metric="bleu"),
+        card_task("b", "classification", ["text"], "label"),
+    )
+    made = draft([folder], tmp_path)
+    assert list(tasks_of(made.text)) == ["b"]
+    assert "encoder" not in parse_yaml(made.text).data
+    (note,) = made.notes
+    assert note.startswith("set: `a` writes texts, which takes an encoder-decoder or a decoder")
+    assert note.endswith("it is left out.")
+
+
+def test_tasks_that_write_by_themselves_get_an_encoder_that_can(tmp_path: Path) -> None:
+    folder = folder_with_card(
+        tmp_path / "set",
+        card_task("a", "generation", ["text_a", "text_b"], "label", metric="rouge_l"),
+        card_task("b", "generation", ["text"], "label", metric="slot_error_rate"),
+    )
+    made = draft([folder], tmp_path)
+    assert tasks_of(made.text) == {
+        "a": {
+            "type": "generation",
+            "source": "set",
+            "text": ["text_a", "text_b"],
+            "target": "label",
+            "metric": "rouge_l",
+        },
+        "b": {"type": "generation", "source": "set", "text": "text", "target": "label"},
+    }
+    assert made.notes[0] == "set: `b` is scored by slot_error_rate elsewhere, which `generation` does not have."
+    assert [note.endswith(": the recipe names google-t5/t5-small.") for note in made.notes[1:]] == [True, True]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(made.text, encoding="utf-8")
+    assert load(recipe).experiment.encoder.name == "google-t5/t5-small"
 
 
 def test_names_that_clash_get_that_of_their_source(tmp_path: Path) -> None:
@@ -80,7 +178,7 @@ def test_names_that_clash_get_that_of_their_source(tmp_path: Path) -> None:
 
 def test_sources_without_a_task_are_left_out(tmp_path: Path) -> None:
     known = folder_with_card(tmp_path / "known", card_task("a", "classification", ["text"], "label"))
-    unknown = folder_with_card(tmp_path / "unknown", card_task("b", "ranking", ["text"], "label"))
+    unknown = folder_with_card(tmp_path / "unknown", card_task("b", "parsing", ["text"], "label"))
     assert list(parse_yaml(draft([known, unknown], tmp_path).text).data["sources"]) == ["known"]
 
 
@@ -110,8 +208,15 @@ def test_a_card_that_is_none(tmp_path: Path) -> None:
 def test_every_real_card_makes_a_recipe_that_loads(data_folder: Path, tmp_path: Path) -> None:
     folders = sorted(card.parent for card in data_folder.glob("*/dataset.json"))
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(draft(folders, tmp_path).text, encoding="utf-8")
-    assert len(load(recipe).experiment.tasks) > len(folders) / 2
+    made = draft(folders, tmp_path)
+    recipe.write_text(made.text, encoding="utf-8")
+    experiment = load(recipe).experiment
+    kinds = {part_name(task) for task in experiment.tasks}
+    assert kinds == {"classification", "multilabel", "regression", "tagging", "spans", "ranking", "masked_language"}
+    drafted = {as_source(task.source).name for task in experiment.tasks}
+    writing = {"cogs", "e2e_nlg", "hetpqa_answers", "rnnlg", "semipqa_d2t"}  # and nothing else
+    assert {folder.name for folder in folders} - drafted == writing
+    assert not [note for note in made.notes if "no such task" in note]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import math
 import random
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console as Terminal
-from tests.reporting.synthetic import believable_run, plan
+from tests.reporting.synthetic import SHAPES, VOICES, Voice, believable_run, plan
 from tests.reporting.test_report import damaged
 
 from motet.reporting.console import Console
@@ -42,6 +43,46 @@ def test_the_plan_is_a_row_a_task_and_the_run_in_words() -> None:
     assert "all-MiniLM-L6-v2, 6 layers, 22.7 M parameters, bf16 on cpu, 2 threads" in printed
     assert any(line.startswith("3,000 steps, a check every 60, 2,048 tokens a batch, seed 0") for line in printed)
     assert "warning task-starved duplicates: gets only 3 passes over its rows" in printed
+
+
+def test_large_soft_labels_are_told_before_they_are_written() -> None:
+    assert "soft labels" not in shown([plan()])
+    printed = lines(shown([plan(SHAPES)]))
+    told = "continuation 15.4 MB (256 bytes a sub-word) and summary 18.4 MB (256 bytes a sub-word)"
+    assert f"soft labels, if recorded: {told}" in printed
+    large = replace(VOICES[0], train=1_000_000)
+    assert "soft labels, if recorded: query intent 52.0 MB" in lines(shown([plan((large, *VOICES[1:]))]))
+
+
+def test_who_labels_what_is_a_table_for_every_source_of_several_tasks() -> None:
+    file = io.StringIO()
+    console = Console(terminal=Terminal(file=file, width=140))
+    console.print_coverage(plan())
+    assert file.getvalue() == ""
+    console.print_coverage(plan(SHAPES))
+    assert lines(file.getvalue()) == [
+        "reviews: some rows have no label",
+        "task  train  test",
+        "stars  1,200 (46.5 %)  1,000 (100 %)",
+        "scale  1,500 (58.1 %)  1,000 (100 %)",
+        "no label  80 (3.1 %)  0",
+        "1 label  2,300 (89.1 %)  0",
+        "2 labels  200 (7.8 %)  1,000 (100 %)",
+        "all rows  2,580  1,000",
+        "",
+    ]
+
+
+def test_scores_of_any_size_fit_their_table() -> None:
+    events = believable_run(voices=SHAPES)
+    first, second, third = (at for at, event in enumerate(events[:40]) if event["event"] == "check")
+    printed = lines(shown(events[: first + 1]))
+    assert re.fullmatch(r"words  learning  \d\.\d{3}  –  –  0\.24", printed[-6])
+    assert re.fullmatch(r"continuation  learning  \d\.\d{3}  6,668\.0 ± 180\.3  6,668\.0 @60  0\.32", printed[-5])
+    assert re.search(
+        r"words  learning  \d\.\d{3}  337,116 ± 8,390  337,116 @180",
+        "\n".join(lines(shown(events[second : third + 1]))),
+    )
 
 
 def test_elsewhere_rows_are_printed_at_checks_only() -> None:
@@ -102,12 +143,15 @@ def test_a_resumed_run_knows_its_past_without_repeating_it() -> None:
     assert re.search(r"query intent +held", text)
 
 
+@pytest.mark.parametrize("voices", [VOICES, SHAPES], ids=["shares", "shapes"])
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_missing_values_never_raise(seed: int, terminal: bool) -> None:
+def test_missing_values_never_raise(seed: int, terminal: bool, voices: tuple[Voice, ...]) -> None:
     chance = random.Random(seed)
-    events = [damaged(event, chance, chance.choice([0.05, 0.5])) for event in believable_run(seed)[::3]]
+    events = [damaged(event, chance, chance.choice([0.05, 0.5])) for event in believable_run(seed, voices)[::3]]
     text = shown(events, terminal=terminal)
+    for event in events[:1]:
+        Console(terminal=Terminal(file=io.StringIO())).print_coverage(event)
     assert not re.search(r"\b(nan|None|inf)\b", text)
 
 

@@ -44,7 +44,18 @@ def test_no_writer_lets_a_strange_number_out(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(0.84312, "0.843"), (-0.0001, "0.000"), (-0.25, "−0.250"), (12.345, "12.35"), (1234.5, "1234.5")],
+    [
+        (0.84312, "0.843"),
+        (-0.0001, "0.000"),
+        (-0.25, "−0.250"),
+        (12.345, "12.35"),
+        (1234.5, "1,234.5"),
+        (-98_765.4, "−98,765"),
+        (999_999.4, "999,999"),
+        (1e6, "1.00 × 10⁶"),
+        (9.999e6, "1.00 × 10⁷"),
+        (-2.5e123, "−2.50 × 10¹²³"),
+    ],
 )
 def test_score(value: float, written: str) -> None:
     assert numerals.score(value) == written
@@ -59,6 +70,10 @@ def test_score(value: float, written: str) -> None:
         (Score(0.5), "0.500"),
         (Score(0.5, 0.0123), "0.500 ± 0.012"),
         (Score(21.37, 0.123), "21.37 ± 0.12"),
+        (Score(48_000.0, 512.4), "48,000 ± 512"),
+        (Score(3.1e8, 4.5e6), "(3.10 ± 0.04) × 10⁸"),
+        (Score(5.0, 2e7), "(0.00 ± 2.00) × 10⁷"),
+        (Score(3.1e8), "3.10 × 10⁸"),
     ],
 )
 def test_score_with_error(found: Score | None, written: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.reporting.synthetic import VOICES, believable_run, plan
+from tests.reporting.synthetic import SHAPES, VOICES, Voice, believable_run, plan
 
 from motet.errors import RunError
 from motet.reporting import report
@@ -136,6 +136,39 @@ def test_the_page_keeps_settings_environment_and_commands(page: str) -> None:
     assert "motet train recipe.yaml --out runs/first motet eval runs/first --split test" in text
 
 
+@pytest.fixture(scope="module")
+def shapes() -> str:
+    return report.render(believable_run(voices=SHAPES), {}, "shapes")
+
+
+def test_scores_that_are_no_shares(shapes: str) -> None:
+    text = read(shapes).text
+    for words in (
+        "words words · perplexity, less is better 14.11 ± 0.35 step 3,000 14.07 ± 0.35 none 0.041 above still learning",
+        "stars 5 steps · quadratic_kappa 0.595 ± 0.021",
+        "scale 5 steps · mae, less is better 0.458 ± 0.018",
+        "Mean of the 3 where higher is better, of different metrics",
+        "perplexity, less is better, words, logarithmic scale",
+        "quadratic_kappa, higher is better, 5 steps, begins at 0.161",
+        "mae mean absolute error, in the units of the data, or in steps where it is a scale",
+    ):
+        assert words in text
+    assert text.count("logarithmic scale") == 2
+    assert "%" not in text.split("Curves")[0].split("Outcome", 2)[2], "no score is a percentage"
+
+
+def test_who_labels_what_where_tasks_share_a_source(page: str, shapes: str) -> None:
+    assert "Who labels what" not in page
+    text = read(shapes).text
+    assert text.count("Who labels what") == 1
+    for words in (
+        "reviews : some rows have no label.",
+        "stars 1,200 46.5 % 1,000 100 % scale 1,500 58.1 % 1,000 100 %",
+        "no label 80 3.1 % 0 1 label 2,300 89.1 % 0 2 labels 200 7.8 % 1,000 100 % all rows 2,580 1,000",
+    ):
+        assert words in text
+
+
 def test_names_cannot_break_out_of_the_page() -> None:
     wicked = ("<script>alert(1)</script>", '"><svg onload=x>', "</style></title>{{ 7 * 7 }}", "a&b 'c'", "</pre>")
     voices = tuple(replace(voice, name=name) for voice, name in zip(VOICES, wicked, strict=True))
@@ -181,10 +214,11 @@ def damaged(value: Any, chance: random.Random, share: float) -> Any:
     return [damaged(item, chance, share / 3) for item in value] if isinstance(value, list) else value
 
 
+@pytest.mark.parametrize("voices", [VOICES, SHAPES], ids=["shares", "shapes"])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_page_of_damaged_events(seed: int) -> None:
+def test_a_page_of_damaged_events(seed: int, voices: tuple[Voice, ...]) -> None:
     chance = random.Random(seed)
-    whole = copy.deepcopy(believable_run(seed))
+    whole = copy.deepcopy(believable_run(seed, voices))
     events = [damaged(event, chance, chance.choice([0.02, 0.2, 0.6])) for event in whole]
     read(report.render(events, {}, "damaged"))
 

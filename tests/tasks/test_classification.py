@@ -16,12 +16,14 @@ from torch import Tensor
 
 from motet import metrics
 from motet.errors import DataError, RecipeError
+from motet.tasks.base import Answers
 from motet.tasks.classification import IGNORED, Classification, cross_entropy, soft_cross_entropy
 
 COLOURS = Classification("colour", source="a.csv", classes=("red", "green", "blue"))
 LOGITS = torch.tensor([[1.0, -0.5, 0.25], [0.0, 2.0, -1.0], [0.5, 0.5, 3.0], [-2.0, 0.1, 0.2]])
 TEACHER = torch.tensor([[0.0, 1.5, 0.5], [0.3, 1.0, 1.0], [2.0, -0.5, 0.0], [0.0, 0.0, 0.0]])
 TARGET = torch.tensor([0.0, 1.0, 0.0, 2.0])
+ONES = np.ones(4, dtype=np.int64)
 
 
 def gradient(loss: Tensor, logits: Tensor) -> Tensor:
@@ -35,20 +37,20 @@ def leaf() -> Tensor:
 
 def test_the_loss_is_the_summed_log_loss() -> None:
     expected = log_loss(TARGET.int().numpy(), softmax(LOGITS.numpy(), axis=1), normalize=False)
-    assert COLOURS.loss(LOGITS, TARGET).item() == pytest.approx(expected, rel=1e-5)
+    assert COLOURS.loss(LOGITS, TARGET, ONES).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_gradient_of_the_loss_is_chance_minus_truth() -> None:
     logits = leaf()
     expected = LOGITS.softmax(1) - torch.eye(3)[TARGET.long()]
-    torch.testing.assert_close(gradient(COLOURS.loss(logits, TARGET), logits), expected)
+    torch.testing.assert_close(gradient(COLOURS.loss(logits, TARGET, ONES), logits), expected)
 
 
 def test_smoothing_spreads_its_share_over_all_labels() -> None:
     smooth = Classification("colour", source="a.csv", classes=COLOURS.classes, label_smoothing=0.3)
     mixed = 0.7 * np.eye(3)[TARGET.int().numpy()] + 0.3 / 3
     expected = -(mixed * log_softmax(LOGITS.numpy(), axis=1)).sum()
-    assert smooth.loss(LOGITS, TARGET).item() == pytest.approx(expected, rel=1e-5)
+    assert smooth.loss(LOGITS, TARGET, ONES).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -75,7 +77,7 @@ def test_a_batch_without_any_label_costs_nothing(smoothing: float) -> None:
 def test_the_gradient_of_distillation_is_student_minus_teacher(temperature: float) -> None:
     logits = leaf()
     p, q = (LOGITS / temperature).softmax(1), (TEACHER / temperature).softmax(1)
-    found = gradient(COLOURS.distillation(logits, TEACHER, temperature), logits)
+    found = gradient(COLOURS.distillation(logits, TEACHER, ONES, temperature), logits)
     torch.testing.assert_close(found, temperature * (p - q))
 
 
@@ -90,7 +92,7 @@ def test_distillation_exceeds_the_divergence_by_the_entropy_of_the_teacher(tempe
 
 def test_hot_distillation_compares_centred_logits() -> None:
     logits = leaf()
-    found = gradient(COLOURS.distillation(logits, TEACHER, 1000.0), logits)
+    found = gradient(COLOURS.distillation(logits, TEACHER, ONES, 1000.0), logits)
     difference = LOGITS - TEACHER
     expected = (difference - difference.mean(1, keepdim=True)) / 3
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=0.0)
@@ -98,8 +100,8 @@ def test_hot_distillation_compares_centred_logits() -> None:
 
 def test_a_teacher_is_never_trained() -> None:
     teacher = TEACHER.clone()
-    assert not COLOURS.distillation(LOGITS, teacher).requires_grad
-    assert COLOURS.distillation(leaf(), teacher).requires_grad
+    assert not COLOURS.distillation(LOGITS, teacher, ONES).requires_grad
+    assert COLOURS.distillation(leaf(), teacher, ONES).requires_grad
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_one_or_two_columns_are_read(text: Any, columns: tuple[str, ...]) -> Non
 
 
 def test_answers_come_with_a_chance_for_every_label() -> None:
-    answers = COLOURS.decode(LOGITS.numpy(), np.ones(4, dtype=np.int64))
+    answers = COLOURS.decode(Answers(LOGITS.numpy(), ONES))
     assert [answer["label"] for answer in answers] == ["red", "green", "blue", "blue"]
     for answer, row in zip(answers, LOGITS.numpy(), strict=True):
         assert tuple(answer["scores"]) == COLOURS.classes
@@ -174,13 +176,14 @@ def test_answers_come_with_a_chance_for_every_label() -> None:
 
 
 def test_chances_of_huge_logits_are_finite() -> None:
-    (answer,) = COLOURS.decode(np.array([[1e4, -1e4, 0.0]], dtype=np.float32), np.ones(1, dtype=np.int64))
+    huge = Answers(np.array([[1e4, -1e4, 0.0]], dtype=np.float32), ONES[:1])
+    (answer,) = COLOURS.decode(huge)
     assert answer["scores"] == {"red": 1.0, "green": 0.0, "blue": 0.0}
 
 
 def test_scores_are_those_of_the_best_label() -> None:
     task = COLOURS.resolve(["red", "green"])
     targets = [np.array([label], dtype=np.float32) for label in TARGET.numpy()]
-    scores = task.score(LOGITS.numpy(), np.ones(4, dtype=np.int64), targets)
+    scores = task.score(Answers(LOGITS.numpy(), ONES), targets)
     assert scores == metrics.classification(np.array([0, 1, 0, 2]), np.array([0, 1, 2, 2]), classes=3, positive=2)
     assert scores["accuracy"].value == 0.75

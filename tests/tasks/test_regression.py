@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 
 from motet import metrics
 from motet.errors import DataError, RecipeError
+from motet.tasks.base import Answers
 from motet.tasks.regression import Regression
 
 STARS = Regression("stars", source="a.csv", mean=3.0, scale=2.0)
 LOGITS = torch.tensor([[0.5], [-1.0], [0.0]])
 TARGET = torch.tensor([1.0, -1.0, 2.0])
+ONES = np.ones(3, dtype=np.int64)
 
 
 def test_the_loss_is_the_summed_squared_error() -> None:
     logits = LOGITS.clone().requires_grad_()
-    loss = STARS.loss(logits, TARGET)
+    loss = STARS.loss(logits, TARGET, ONES)
     assert loss.item() == pytest.approx(0.25 + 0.0 + 4.0)
     (gradient,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(gradient, 2 * (LOGITS - TARGET[:, None]))
@@ -31,7 +33,7 @@ def test_the_loss_is_the_summed_squared_error() -> None:
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_distillation_is_the_squared_distance_at_any_temperature(temperature: float) -> None:
     teacher = torch.tensor([[1.5], [0.0], [0.0]])
-    assert STARS.distillation(LOGITS, teacher, temperature).item() == pytest.approx(2.0)
+    assert STARS.distillation(LOGITS, teacher, ONES, temperature).item() == pytest.approx(2.0)
 
 
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=20, unique=True))
@@ -76,10 +78,10 @@ def test_what_is_no_number_brings_a_complaint(answer: Any) -> None:
 
 
 def test_answers_and_scores_are_in_the_units_of_the_data() -> None:
-    logits, ones = np.array([[0.5], [-1.0], [0.0], [2.0]], dtype=np.float32), np.ones(4, dtype=np.int64)
-    assert [answer["value"] for answer in STARS.decode(logits, ones)] == [4.0, 1.0, 3.0, 7.0]
+    answers = Answers(np.array([[0.5], [-1.0], [0.0], [2.0]], dtype=np.float32), np.ones(4, dtype=np.int64))
+    assert [answer["value"] for answer in STARS.decode(answers)] == [4.0, 1.0, 3.0, 7.0]
     targets = [np.array([target], dtype=np.float32) for target in (1.0, -1.0, 2.0, 2.0)]
-    scores = STARS.score(logits, ones, targets)
+    scores = STARS.score(answers, targets)
     assert scores == metrics.regression(np.array([5.0, 1.0, 7.0, 7.0]), np.array([4.0, 1.0, 3.0, 7.0]))
     assert scores["mae"].value == pytest.approx(5 / 4)
 

@@ -10,6 +10,7 @@ import torch
 
 from motet import metrics
 from motet.errors import DataError, RecipeError
+from motet.tasks.base import Answers
 from motet.tasks.classification import IGNORED
 from motet.tasks.tagging import Tagging
 
@@ -86,26 +87,37 @@ def test_a_word_without_tag_is_ignored() -> None:
 def test_a_word_without_tag_teaches_nothing() -> None:
     logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     target = torch.tensor([2.0, IGNORED, 0.0])
-    (found,) = torch.autograd.grad(NAMES.loss(logits, target), logits)
+    (found,) = torch.autograd.grad(NAMES.loss(logits, target, np.array([1, 2])), logits)
     expected = logits.detach().softmax(1) - torch.eye(3)[[2, 0, 0]]
     expected[1] = 0.0
     torch.testing.assert_close(found, expected)
 
 
 def test_words_without_tag_do_not_count() -> None:
-    scores = NAMES.score(sure(0, 1, 1, 2), np.array([4]), stored([0, IGNORED, 1, 2]))
+    scores = NAMES.score(Answers(sure(0, 1, 1, 2), np.array([4])), stored([0, IGNORED, 1, 2]))
     assert scores["token_accuracy"].value == 1.0
     assert scores["span_f1"].value == 1.0
 
 
+def test_words_without_tag_are_no_part_of_the_mean() -> None:
+    target, lengths = torch.tensor([2.0, IGNORED, 0.0]), np.array([1, 2])
+    assert NAMES.labelled(target, lengths) == 2
+    assert NAMES.answered(lengths) == 3, "the teacher has an answer for each"
+
+
+def test_a_target_is_cut_as_its_sentence_was() -> None:
+    (target,) = stored([0, 1, 2])
+    assert [NAMES.fit(target, units).tolist() for units in (0, 2, 3)] == [[], [0, 1], [0, 1, 2]]
+
+
 def test_tags_are_given_row_by_row() -> None:
-    decoded = NAMES.decode(sure(0, 1, 2, 2), np.array([2, 0, 1, 1]))
+    decoded = NAMES.decode(Answers(sure(0, 1, 2, 2), np.array([2, 0, 1, 1])))
     assert [answer["tags"] for answer in decoded] == [["B-name", "I-name"], [], ["O"], ["O"]]
 
 
 def test_words_cut_off_are_answered_with_outside() -> None:
     targets = stored([0, 1, 2, 0], [2, 0])
-    scores = NAMES.score(sure(0, 1, 2, 0), np.array([2, 2]), targets)
+    scores = NAMES.score(Answers(sure(0, 1, 2, 0), np.array([2, 2])), targets)
     guess = [np.array([0, 1, 2, 2]), np.array([2, 0])]
     assert scores == metrics.tagging([row.astype(np.int64) for row in targets], guess, TAGS, IGNORED)
     assert scores["token_accuracy"].value == pytest.approx(5 / 6)
@@ -113,6 +125,6 @@ def test_words_cut_off_are_answered_with_outside() -> None:
 
 
 def test_sentences_cut_to_nothing_are_scored_too() -> None:
-    scores = NAMES.score(sure(), np.array([0, 0]), stored([2, 0], [2, 2]))
+    scores = NAMES.score(Answers(sure(), np.array([0, 0])), stored([2, 0], [2, 2]))
     assert scores["token_accuracy"].value == pytest.approx(3 / 4)
     assert scores["span_f1"].value == 0.0

@@ -14,7 +14,12 @@ from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.encoders import Encoder
 from motet.tasks.base import Task
 from motet.tasks.classification import Classification
+from motet.tasks.language import MaskedLanguage
+from motet.tasks.multilabel import MultiLabel
+from motet.tasks.ordinal import Ordinal
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
+from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 from motet.training.convergence import Convergence, Never
 from motet.training.experiment import Experiment, Training
@@ -24,7 +29,11 @@ WORDS = ("good", "bad", "film", "train", "rain", "heart", "dry", "cold", "nine",
 
 
 def rows(count: int, seed: int, noise: float = 0.0) -> list[dict[str, Any]]:
-    """Sentences, whether `good` is among the words, how many words there are, which are places; some labels wrong."""
+    """Sentences, whether `good` is among the words, how many words there are, which are places; some labels wrong.
+
+    And what else may be asked about them: which of three words they have, whether they are long, the first place in a
+    passage of several windows, and which of three sentences has a word.
+    """
     draw = random.Random(seed)
     made = []
     for number in range(count):
@@ -44,9 +53,20 @@ def rows(count: int, seed: int, noise: float = 0.0) -> list[dict[str, Any]]:
                 "count": float(len(words)),
                 "tokens": words,
                 "tags": tags,
+                "topics": sorted({"film", "good", "rain"}.intersection(words)),
+                "size": "short" if len(words) < 4 else "middle" if len(words) < 7 else "long",
+                "passage": " ".join(words * 4),
+                "places": _first_place(words),
+                "query": f"{number // 3}",
+                "relevance": float(other in words),
             }
         )
     return made
+
+
+def _first_place(words: list[str]) -> list[dict[str, Any]]:
+    at = next((at for at, word in enumerate(words) if word in ("paris", "london")), None)
+    return [] if at is None else [{"text": words[at], "start": len("".join(f"{word} " for word in words[:at]))}]
 
 
 def source(train: int = 60, validation: int = 40, seed: int = 0, noise: float = 0.0) -> dict[str, list[dict[str, Any]]]:
@@ -66,6 +86,19 @@ def toy_tasks() -> tuple[Task, ...]:
         Regression("count", source=shared, text="text", value="count"),
         Classification("within", source=source(seed=7), text=("text", "other"), label="within"),
         Tagging("places", source=source(train=40, seed=8), tokens="tokens", labels="tags"),
+    )
+
+
+@pytest.fixture(scope="session")
+def shape_tasks() -> tuple[Task, ...]:
+    """One task of every answer shape that has several rows, or several or no numbers, an example."""
+    shared = source(train=36, validation=18, seed=5)
+    return (
+        MultiLabel("topics", source=shared, labels="topics"),
+        Ordinal("size", source=shared, label="size", classes=("short", "middle", "long")),
+        Spans("where", source=shared, question="other", context="passage", answers="places", stride=4),
+        Ranking("order", source=shared, query="other", candidate="text", relevance="relevance", query_id="query"),
+        MaskedLanguage("words", source=shared),
     )
 
 
@@ -108,6 +141,11 @@ def make_toys(toy_tasks: tuple[Task, ...]) -> Callable[[Path, Path], Toys]:
 @pytest.fixture
 def toys(tiny_encoder: Path, tmp_path: Path, toy_tasks: tuple[Task, ...]) -> Toys:
     return Toys(tiny_encoder, tmp_path, toy_tasks)
+
+
+@pytest.fixture
+def shape_toys(tiny_encoder: Path, tmp_path: Path, shape_tasks: tuple[Task, ...]) -> Toys:
+    return Toys(tiny_encoder, tmp_path, shape_tasks)
 
 
 @pytest.fixture

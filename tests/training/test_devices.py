@@ -24,20 +24,6 @@ def processes(count: int) -> list[Devices]:
     return found
 
 
-@given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 5))
-def test_every_piece_goes_to_one_process(sizes: list[int], count: int) -> None:
-    parts = [devices.assign(sizes) for devices in processes(count)]
-    assert sorted(index for part in parts for index in part) == list(range(len(sizes)))
-    assert all(part == sorted(part) for part in parts)
-    loads = [sum(sizes[index] for index in part) for part in parts]
-    assert max(loads) - min(loads) <= max(sizes, default=0)
-
-
-def test_pieces_of_one_size_are_dealt_out_evenly() -> None:
-    assert [len(devices.assign([7] * 12)) for devices in processes(4)] == [3, 3, 3, 3]
-    assert Devices("cpu", "fp32").assign([5, 1, 9]) == [0, 1, 2]
-
-
 @given(st.integers(0, 20), st.integers(1, 5))
 def test_shares_cover_every_row_once(rows: int, count: int) -> None:
     parts = [devices.share(np.arange(rows)).tolist() for devices in processes(count)]

@@ -77,17 +77,20 @@ def test_soft_labels_of_other_rows(file: Path, ids: list[str], message: str) -> 
         SoftLabels.read(file, "mood", other)
 
 
-def test_both_teachers_give_the_predictions_of_their_weights(toys: Any, tmp_path: Path) -> None:
-    prepared = prepare(toys.experiment())
+@pytest.mark.parametrize("kind", ["toys", "shape_toys"])
+def test_both_teachers_give_the_predictions_of_their_weights(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    prepared = prepare(request.getfixturevalue(kind).experiment())
     train, model = prepared.corpus.examples("train"), prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     online = OnlineTeacher(model, before, prepared.devices)
-    predictions = predict_examples(model, train, prepared.devices)
+    predictions = predict_examples(model, train, prepared.devices, soft=True)
     with torch.no_grad():
         for p in model.parameters():
             p.add_(1.0)  # the teacher must not follow
     for chunk in prepared.feed.next(list(train)):
-        for task in chunk.owned:
+        for task in (name for name in chunk.owned if model.tasks[name].recordable):
             path = tmp_path / f"{task}.arrow"
             SoftLabels.write(path, predictions[task], train[task].ids, {"task": task})
             recorded = RecordedTeacher(SoftLabels.read(path, task, train[task])).logits(chunk, task)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, average_precision_score
 from tests.training.conftest import source
 
 from motet.errors import RunError
@@ -26,7 +26,7 @@ def test_predictions_are_in_the_order_of_the_examples(prepared: Prepared) -> Non
     found = predict_examples(prepared.model, validation, prepared.devices)
     alone = predict_examples(prepared.model, validation, prepared.devices, largest=1)
     for task, examples in validation.items():
-        np.testing.assert_allclose(found[task].logits, alone[task].logits, atol=1e-5)
+        np.testing.assert_allclose(found[task].values, alone[task].values, atol=1e-5)
         np.testing.assert_array_equal(found[task].lengths, alone[task].lengths)
         units = [len(examples.target(at)) for at in range(len(examples))]
         assert found[task].lengths.tolist() == units
@@ -38,7 +38,7 @@ def test_a_part_of_the_rows_gets_the_same_predictions(prepared: Prepared) -> Non
     whole = predict_examples(prepared.model, validation, prepared.devices)
     for task, predictions in predict_examples(prepared.model, few, prepared.devices).items():
         at = np.searchsorted(validation[task].rows, few[task].rows)
-        np.testing.assert_allclose(predictions.logits, whole[task].logits[at], atol=1e-5)
+        np.testing.assert_allclose(predictions.values, whole[task].values[at], atol=1e-5)
 
 
 def test_evaluation_leaves_mode_and_generators_alone(prepared: Prepared) -> None:
@@ -53,9 +53,58 @@ def test_evaluation_leaves_mode_and_generators_alone(prepared: Prepared) -> None
 def test_scores_agree_with_another_library(prepared: Prepared) -> None:
     validation = {"mood": prepared.corpus.examples("validation")["mood"]}
     scores = evaluate(prepared.model, validation, prepared.devices)
-    guess = predict_examples(prepared.model, validation, prepared.devices)["mood"].logits.argmax(axis=1)
-    assert scores["mood"]["accuracy"].value == pytest.approx(accuracy_score(validation["mood"].targets, guess))
+    guess = predict_examples(prepared.model, validation, prepared.devices)["mood"].values.argmax(axis=1)
+    truth = [validation["mood"].target(row).item() for row in range(len(guess))]
+    assert scores["mood"]["accuracy"].value == pytest.approx(accuracy_score(truth, guess))
     assert plain(scores)["mood"]["accuracy"] == scores["mood"]["accuracy"].plain()
+
+
+@pytest.fixture
+def shapes(shape_toys: Any) -> Prepared:
+    return prepare(shape_toys.experiment())
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_every_shape_is_read_in_any_chunk_alike(shapes: Prepared, soft: bool) -> None:
+    validation = shapes.corpus.examples("validation")
+    found = predict_examples(shapes.model, validation, shapes.devices, soft=soft)
+    alone = predict_examples(shapes.model, validation, shapes.devices, largest=1, soft=soft)
+    for task, examples in validation.items():
+        np.testing.assert_allclose(found[task].values, alone[task].values, atol=1e-4)
+        np.testing.assert_array_equal(found[task].lengths, alone[task].lengths)
+        assert len(found[task].lengths) == len(examples.rows)
+    words = validation["where"].tokens.words
+    assert words is not None
+    assert found["where"].lengths.tolist() == [len(words[int(row)]) for row in validation["where"].rows]
+    assert len(found["where"].lengths) > len(validation["where"]), "some passages have several windows"
+
+
+def test_distillation_gets_logits_and_scores_what_they_need(shapes: Prepared) -> None:
+    only = {"words": shapes.corpus.examples("validation")["words"]}
+    soft = predict_examples(shapes.model, only, shapes.devices, soft=True)["words"]
+    kept = predict_examples(shapes.model, only, shapes.devices)["words"]
+    assert soft.values.shape == (len(kept.values), len(shapes.model.tokenizer))
+    assert kept.values.shape[1] == 1, "the likelihood of what is hidden"
+    assert kept.values.min() >= (np.log(np.exp(soft.values).sum(axis=1)) - soft.values.max(axis=1)).min() - 1e-5
+
+
+def test_every_shape_is_scored_the_same_every_time(shapes: Prepared) -> None:
+    validation = shapes.corpus.examples("validation")
+    scores = evaluate(shapes.model, validation, shapes.devices)
+    assert {name: set(of_task) for name, of_task in scores.items()} == {
+        name: set(task.metrics) for name, task in shapes.model.tasks.items()
+    }
+    assert evaluate(shapes.model, validation, shapes.devices) == scores, "hidden words are the same ones too"
+
+
+def test_queries_are_ranked_whole(shapes: Prepared) -> None:
+    only = {"order": shapes.corpus.examples("validation")["order"]}
+    said = predict_examples(shapes.model, only, shapes.devices)["order"].values[:, 0].reshape(6, 3)
+    relevance = np.asarray([only["order"].target(row).item() for row in range(18)]).reshape(6, 3)
+    expected = [average_precision_score(r > 0, s) for r, s in zip(relevance, said, strict=True) if r.any()]
+    assert 0 < len(expected) < 6
+    scores = evaluate(shapes.model, only, shapes.devices)
+    assert scores["order"]["map"].value == pytest.approx(np.mean(expected))
 
 
 def test_a_finished_run_is_scored_on_its_test_split(toys: Any) -> None:

@@ -102,3 +102,58 @@ def test_a_restored_feed_goes_on_exactly(make_feed: Any, batches: str) -> None:
             assert torch.equal(left.tokens, right.tokens)
             assert left.owned.keys() == right.owned.keys()
     assert fresh.state() == feed.state()
+
+
+def feed_of(shape_toys: Any, shards: int = 1, **settings: Any) -> Feed:
+    experiment: Experiment = shape_toys.experiment(**settings)
+    prepared = prepare(experiment)
+    return Feed(prepared.corpus, experiment, prepared.model.padding(), shards)
+
+
+SHAPES = ("topics", "size", "where", "order", "words")
+
+
+def test_an_example_of_several_rows_counts_once(shape_toys: Any) -> None:
+    feed = feed_of(shape_toys)
+    stream = feed.streams["order"]
+    assert len(stream) == 12
+    queries, windows = 0, 0
+    while feed.epochs("order") < 1:
+        for chunk in feed.next(("order", "where")):
+            queries += len(chunk.owned["order"].rows) if "order" in chunk.owned else 0
+            windows += len(chunk.owned["where"].rows) if "where" in chunk.owned else 0
+    assert queries == 3 * feed.drawn["order"], "all candidates of every query"
+    assert feed.drawn["where"] < windows <= 2 * feed.drawn["where"], "a passage may have two windows"
+
+
+def test_a_step_of_every_shape_holds_its_tokens_on_average(shape_toys: Any) -> None:
+    feed = feed_of(shape_toys, tokens_per_batch=400)
+    steps = 60
+    real = [sum(chunk.real for chunk in feed.next(SHAPES)) for _ in range(steps)]
+    assert sum(real) / steps == pytest.approx(400, rel=0.08)
+    for task, rows in feed.task_rows().items():
+        assert feed.drawn[task] / steps == pytest.approx(rows, rel=0.05)
+
+
+def test_a_restored_feed_hides_the_same_words(shape_toys: Any) -> None:
+    feed, fresh = feed_of(shape_toys), feed_of(shape_toys)
+    for _ in range(3):
+        feed.next(SHAPES)
+    fresh.restore(json.loads(json.dumps(feed.state())))
+    steps = [(feed.next(SHAPES), fresh.next(SHAPES)) for _ in range(4)]
+    for left, right in steps:
+        assert all(torch.equal(one.tokens, other.tokens) for one, other in zip(left, right, strict=True))
+    again = [chunk.tokens for chunks, _ in steps for chunk in chunks if "words" in chunk.owned]
+    mask = fresh._padding.masking
+    assert mask is not None
+    assert all((tokens == mask.mask).any() for tokens in again)
+
+
+def test_processes_draw_the_same_step(shape_toys: Any) -> None:
+    one, three = feed_of(shape_toys), feed_of(shape_toys, shards=3)
+    for _ in range(5):
+        whole, shared = one.next(SHAPES), three.next(SHAPES)
+        assert rows(whole) == rows(shared)
+        assert {chunk.shard for chunk in shared} == {0, 1, 2}
+        assert sum(chunk.real for chunk in whole) == sum(chunk.real for chunk in shared)
+    assert one.state() == three.state()

@@ -82,7 +82,7 @@ def test_heads_may_have_a_rate_of_their_own(model: MultiTaskModel) -> None:
 
 
 def test_frozen_parameters_are_left_alone(model: MultiTaskModel) -> None:
-    frozen = model.arrangement.trunk.get_input_embeddings().weight
+    frozen = model.arrangement.trunk.embeddings.weight
     frozen.requires_grad_(False)
     assert all(p is not frozen for p in Optimiser(model, (), Training()).parameters)
 

@@ -20,6 +20,10 @@ def events(run: RunFolder, name: str, *fields: str) -> list[Any]:
     return [tuple(event[field] for field in fields) for event in run.events() if event["event"] == name]
 
 
+# No loss depends on these: their gradients are rounding, and Adam steps on that.
+INDIFFERENT = ("key.bias", "of_order.linear.bias", "of_where.linear.bias")
+
+
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(tiny_encoder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -35,14 +39,12 @@ def test_two_processes_do_what_one_does(tiny_encoder: Path, tmp_path: Path) -> N
     assert events(two, "soft_labels", "task", "rows") == events(one, "soft_labels", "task", "rows")
     assert (events(one, "plan", "processes"), events(two, "plan", "processes")) == ([(1,)], [(2,)])
 
-    fields = ("step", "kinds", "rows", "tokens", "padded")
+    fields = ("step", "kinds", "rows", "tokens")  # rows are put together differently, so padding differs
     assert events(two, "step", *fields) == events(one, "step", *fields)
     for (left,), (right,) in zip(events(one, "step", "losses"), events(two, "step", "losses"), strict=True):
         assert left == pytest.approx(right, abs=1e-5, rel=1e-5)
     for file in ("model.safetensors", "heads.safetensors"):
         left, right = load_file(one.model / file), load_file(two.model / file)
         for name, value in left.items():
-            if not name.endswith(
-                "key.bias"
-            ):  # no output depends on it: its gradient is rounding, and Adam steps on that
+            if not name.endswith(INDIFFERENT):
                 torch.testing.assert_close(value, right[name], atol=1e-5, rtol=1e-5, msg=lambda text: f"{name}: {text}")

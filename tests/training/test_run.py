@@ -156,6 +156,36 @@ def test_the_best_mean_may_become_the_model(toys: Any) -> None:
     assert all(torch.equal(kept[key], value) for key, value in model.items())
 
 
+EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1)
+
+
+def test_every_shape_converges_and_is_held(shape_toys: Any) -> None:
+    run = shape_toys.run(EAGER, steps=24, check_every=2, learning_rate=1e-3)
+    events = run.folder.events()
+    assert {event["task"] for event in events if event["event"] == "converged"} >= {"topics", "size", "where", "order"}
+    recorded = {event["task"]: event["rows"] for event in events if event["event"] == "soft_labels"}
+    assert "words" not in recorded, "what is hidden changes with every step"
+    assert recorded["order"] == 36, "a soft label for every candidate"
+    assert recorded["where"] > 36, "and for every window"
+    model = run.model()
+    pairs = model.predict([("paris", "good film in paris " * 9), ("dry", "cold")])
+    assert [list(answer) for answer in pairs] == [["where", "order"]] * 2
+    assert list(model.predict("a good film")) == ["topics", "size"]
+
+
+def test_an_interrupted_run_of_every_shape_goes_on_exactly(shape_toys: Any) -> None:
+    experiment = shape_toys.experiment(EAGER, steps=12, check_every=3, learning_rate=1e-3)
+    whole = shape_toys.start(experiment)
+    out = shape_toys.folder / "interrupted"
+    with pytest.raises(Interrupted):
+        start(experiment, out, listeners=[CtrlC(8)])
+    resumed = resume(out, experiment)
+    assert losses(resumed) == losses(whole)
+    assert resumed.scores == whole.scores
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name])
+
+
 def test_train_is_the_short_way(toys: Any) -> None:
     training = toys.experiment().training
     run = train(

@@ -9,7 +9,10 @@ import torch
 from tests.training.conftest import Toys, source
 
 from motet.tasks.classification import Classification
+from motet.tasks.language import MaskedLanguage
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
+from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 from motet.training.convergence import Patience
 from motet.training.run import Run, start
@@ -22,6 +25,9 @@ def train(encoder: Path, out: Path) -> Run:
         Classification("mood", source=shared, text="text", label="mood"),
         Regression("count", source=shared, text="text", value="count"),
         Tagging("places", source=source(train=40, seed=8), tokens="tokens", labels="tags"),
+        Ranking("order", source=shared, query="other", candidate="text", relevance="relevance", query_id="query"),
+        Spans("where", source=shared, question="other", context="passage", answers="places", stride=4),
+        MaskedLanguage("words", source=shared),
     )
     rule = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, rewind="none")
     toys = Toys(encoder, out.parent, tasks)

@@ -3,26 +3,78 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-__all__ = ["Balance", "Balancer"]
+from motet.errors import Problem
+
+__all__ = ["Balance", "Balancer", "Facts"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a balance may know about a task before the first step.
+
+    Args:
+        examples: how many it has to learn from.
+        classes: how many it chooses between; 0 where it chooses between none.
+        higher_is_better: whether its headline score grows as the task is learned.
+    """
+
+    examples: int = 1
+    classes: int = 0
+    higher_is_better: bool = True
 
 
 class Balancer(nn.Module, ABC):
     """A balance at work: keyed by task name, asked with any subset of the tasks, saved with every checkpoint.
 
-    Learned weights are its parameters and are trained with the model; other state belongs into buffers.
+    All of its state is in buffers: it learns by itself, not through the optimiser of the model.
+
+    Attributes:
+        weights: of the tasks that learned in the last step; empty where the balance keeps none. (Held tasks have 1.)
+        total: adds a tensor up over all processes.
+        processes: how many there are.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: dict[str, Tensor] = {}
+        self.total: Callable[[Tensor], Tensor] = _itself
+        self.processes = 1
 
     @abstractmethod
     def backward(self, losses: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
         """Leave the gradients of one update in the parameters.
 
         Args:
-            losses: weighted losses of the tasks that learn, each a scalar.
-            held: those of the tasks that are held by distillation; they are added at a fixed weight.
+            losses: this process's part of the losses of the tasks that learn, each a scalar.
+            held: those of the tasks that are held by distillation; they are added as they are.
+        """
+
+    def begin(self, step: int, steps: int) -> None:
+        """Hear which step comes next.
+
+        Args:
+            step: steps taken so far.
+            steps: all that there are to be.
+        """
+
+    def observe(self, scores: Mapping[str, float]) -> None:
+        """Hear the headline validation scores of tasks, after each check."""
+
+    @property
+    def needs_second_look(self) -> bool:
+        """Whether `look_again` wants the losses of the same batch after the update."""
+        return False
+
+    def look_again(self, losses: Mapping[str, Tensor]) -> None:
+        """Hear what the update did.
+
+        Args:
+            losses: of the batch of the last `backward`, computed again; added up over all processes.
         """
 
 
@@ -30,5 +82,13 @@ class Balance(ABC):
     """The recipe of a balancer."""
 
     @abstractmethod
-    def build(self, tasks: Sequence[str]) -> Balancer:
-        """A balancer for these tasks."""
+    def build(self, tasks: Mapping[str, Facts]) -> Balancer:
+        """A balancer for these tasks: all of the experiment, also those that join later."""
+
+    def problems(self, tasks: Sequence[str]) -> Iterable[Problem]:
+        """What is wrong with the options, given the names of the tasks."""
+        return ()
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motet.cli.ranks import Ranks
 from motet.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ _BATCH = 64
 
 
 class _Request(NamedTuple):
-    """What to ask a model for one row: a text or a pair, and the tasks; None for all that fit."""
+    """What to ask a model for one row: a text or several, and the tasks; None for all that fit."""
 
     row: int
     text: Any
@@ -49,28 +51,46 @@ def read_lines(file: str) -> Iterator[Any]:
 def answers(model: MultiTaskModel, values: Iterable[Any], tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Answers to texts, pairs and objects, in their order, a batch at a time.
 
+    A candidate is ranked among those of its query, whose rows must follow each other; their answers are held back
+    until the last of them is there.
+
     Args:
         model: a model.
         values: what `read_lines` gives.
         tasks: those to answer; all that fit if there is none.
 
     Raises:
-        RunError: an unknown task, or a value that no task can read.
+        RunError: an unknown task, or a value that no task can read; names the row, counted from 1.
     """
+    _require_tasks(model, tasks)
+    ranks = Ranks(model.tasks)
+    stream = enumerate(values, 1)
+    while batch := dict(islice(stream, _BATCH)):
+        for row, answer in _answered(model, batch, tasks).items():
+            yield from map(_finite, ranks.take(row, batch[row], answer))
+    yield from map(_finite, ranks.rest())
+
+
+def _require_tasks(model: MultiTaskModel, tasks: Sequence[str]) -> None:
     for name in tasks:
         if name not in model.tasks:
             raise RunError(f"no task `{name}` in this model. {nearest(name, model.tasks)}")
-    stream = iter(values)
-    while batch := list(islice(stream, _BATCH)):
-        found: list[dict[str, Any]] = [{} for _ in batch]
-        for together in _alike(
-            request for row, value in enumerate(batch) for request in _requests(row, value, model, tasks)
-        ):
-            wanted = None if together[0].tasks is None else list(together[0].tasks)
+        if not model.tasks[name].answers_texts:
+            raise RunError(f"task `{name}` has no answer to a text: it learns words alone.")
+
+
+def _answered(model: MultiTaskModel, batch: Mapping[int, Any], tasks: Sequence[str]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {row: {} for row in batch}
+    requests = [request for row, value in batch.items() for request in _requests(row, value, model, tasks)]
+    for together in _alike(requests):
+        wanted = None if together[0].tasks is None else list(together[0].tasks)
+        try:
             answered = model.predict([request.text for request in together], wanted)
-            for request, answer in zip(together, answered, strict=True):
-                found[request.row].update(answer)
-        yield from found
+        except RunError as error:
+            raise RunError(f"row {together[0].row}: {error}") from error
+        for request, answer in zip(together, answered, strict=True):
+            found[request.row].update(answer)
+    return found
 
 
 def _value(line: str, place: str) -> Any:
@@ -86,10 +106,13 @@ def _requests(row: int, value: Any, model: MultiTaskModel, tasks: Sequence[str])
     chosen = tuple(tasks) or None
     if isinstance(value, str):
         yield _Request(row, value, chosen)
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, Mapping):
+        able = tuple(name for name, task in model.tasks.items() if task.answers_texts)
+        yield from _of_object(row, value, model, chosen or able)
+    elif isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value):
         yield _Request(row, tuple(value), chosen)
     else:
-        yield from _of_object(row, value, model, chosen or tuple(model.tasks))
+        raise RunError(f"row {row}: must be a text, a list of texts or an object, found {_shown(value)}.")
 
 
 def _of_object(row: int, value: Mapping[str, Any], model: MultiTaskModel, tasks: Sequence[str]) -> Iterator[_Request]:
@@ -97,23 +120,42 @@ def _of_object(row: int, value: Mapping[str, Any], model: MultiTaskModel, tasks:
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for name in tasks:
         by_columns.setdefault(model.tasks[name].inputs.columns, []).append(name)
-    present = {columns: names for columns, names in by_columns.items() if all(column in value for column in columns)}
+    given = {column: cell for column, cell in value.items() if cell is not None}
+    present = {columns: names for columns, names in by_columns.items() if given.keys() >= set(columns)}
     if not present:
-        wanted = " or ".join(" and ".join(columns) for columns in by_columns)
-        raise RunError(f"an object has the keys {', '.join(value)}, but the tasks read {wanted}.")
+        wanted = " or ".join(" and ".join(columns) for columns in by_columns) or "nothing"
+        raise RunError(f"row {row}: an object has {', '.join(given) or 'nothing'}, but the tasks read {wanted}.")
     for columns, names in present.items():
-        texts = tuple(_text(value[column]) for column in columns)
+        texts = tuple(_text(row, column, given[column]) for column in columns)
         yield _Request(row, texts[0] if len(texts) == 1 else texts, tuple(names))
 
 
-def _text(cell: Any) -> str:
+def _text(row: int, column: str, cell: Any) -> str:
     """A cell as text; a list of words is joined."""
-    return " ".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+    words = cell if isinstance(cell, list) else [cell]
+    if any(isinstance(word, (list, dict)) or word is None for word in words):
+        raise RunError(f"row {row}: `{column}` must be a text or a list of words, found {_shown(cell)}.")
+    return " ".join(map(str, words))
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _alike(requests: Iterable[_Request]) -> Iterator[list[_Request]]:
     """Requests that can be answered in one pass."""
     groups: dict[Any, list[_Request]] = {}
     for request in requests:
-        groups.setdefault((request.tasks, isinstance(request.text, str)), []).append(request)
+        width = 1 if isinstance(request.text, str) else len(request.text)
+        groups.setdefault((request.tasks, width), []).append(request)
     yield from groups.values()
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for every number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

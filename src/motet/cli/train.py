@@ -37,7 +37,7 @@ def check(
     if json:
         print_json({**prepared.plan, "findings": [vars(finding) for finding in findings]})
     else:
-        _print_plan(prepared)
+        _print_plan(prepared, labels=data)
         for finding in findings:
             print_result(str(finding))
     if any(finding.level == "fail" for finding in findings):
@@ -100,7 +100,7 @@ def _findings(prepared: Prepared, folder: Path) -> Iterable[Finding]:
     return look(list(tasks), load_tables(tasks, folder), truncated)
 
 
-def _print_plan(prepared: Prepared) -> None:
+def _print_plan(prepared: Prepared, labels: bool) -> None:
     from rich.console import Console as Terminal
 
     from motet.reporting.console import WIDTH_OF_A_FILE, Console
@@ -108,4 +108,7 @@ def _print_plan(prepared: Prepared) -> None:
     terminal = Terminal(highlight=False)
     if not terminal.is_terminal:
         terminal.width = WIDTH_OF_A_FILE
-    Console(terminal=terminal).print_plan(prepared.plan)
+    console = Console(terminal=terminal)
+    console.print_plan(prepared.plan)
+    if labels:
+        console.print_coverage(prepared.plan)

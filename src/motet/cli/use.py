@@ -49,6 +49,7 @@ def predict(
     """Answer texts: one line of JSON for each.
 
     A line of a file is a text, or JSON: a text, a list of two texts, or an object with the columns of the tasks.
+    Lines of one query that follow each other are ranked together.
     """
     from motet.cli.rows import answers, read_lines
     from motet.model import load

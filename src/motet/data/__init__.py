@@ -9,7 +9,8 @@ Everything large stays on disk, memory-mapped; tokenisation is cached by content
     13
 """
 
-from motet.data.corpus import Corpus, Examples, load_corpus
+from motet.data.corpus import Corpus, load_corpus
+from motet.data.examples import Examples
 from motet.data.sources import Source, Table, read
 
 __all__ = ["Corpus", "Examples", "Source", "Table", "load_corpus", "read"]

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motet.data.corpus import Examples
 from motet.data.encoding import TokenRows
+from motet.data.examples import Examples
+from motet.data.masking import Hidden, Masking
+from motet.data.units import Owner, Row
+from motet.tasks.base import Task
 
 __all__ = ["Chunk", "Owned", "Padding", "collate", "cut", "reading_chunks", "training_chunks"]
 
@@ -25,11 +29,11 @@ class Owned:
 
     Args:
         rows: which rows of the chunk belong to the task, ``[rows]``.
-        words: for tasks that answer words, row and token position of every unit, ``[2, units]``.
+        words: where units are tokens of a row, the row and the token of every unit, ``[2, units]``.
         lengths: units of every row, ``[rows]``.
-        examples: their positions among the task's examples, ``[rows]``.
-        target: encoded true answers, ``[units]``; None at prediction.
-        teacher: recorded logits, ``[units, outputs]``; None while the task learns from true labels.
+        examples: the positions of the rows among those of the task's `Examples`, ``[rows]``.
+        target: encoded true answers of all rows, one after the other; None at prediction.
+        groups: the example that each row belongs to, ``[rows]``; None when every row is one.
     """
 
     rows: Tensor
@@ -37,7 +41,7 @@ class Owned:
     lengths: np.ndarray
     examples: np.ndarray
     target: Tensor | None = None
-    teacher: Tensor | None = None
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Chunk:
         types: segment of every token, ``[rows, length]``, or None.
         owned: by task.
         real: tokens that are not padding.
+        shard: which of the processes is to read it.
     """
 
     tokens: Tensor
@@ -57,6 +62,7 @@ class Chunk:
     types: Tensor | None
     owned: Mapping[str, Owned]
     real: int
+    shard: int = 0
 
     @property
     def padded(self) -> int:
@@ -78,9 +84,7 @@ class Chunk:
         """The same chunk on a device."""
         move = _mover(device)
         owned = {
-            name: replace(
-                own, rows=own.rows.to(device), words=move(own.words), target=move(own.target), teacher=move(own.teacher)
-            )
+            name: replace(own, rows=own.rows.to(device), words=move(own.words), target=move(own.target))
             for name, own in self.owned.items()
         }
         return replace(
@@ -100,11 +104,13 @@ class Padding:
         pad: id of the padding token.
         largest: most tokens in a chunk, padding included; a longer single row is a chunk by itself.
         overhead: what one more chunk costs, in tokens; fewer chunks mean more padding.
+        masking: how sub-words are hidden, where some task asks for it.
     """
 
     pad: int
     largest: int = 4096
     overhead: int = 32
+    masking: Masking | None = None
 
 
 def cut(lengths: np.ndarray, padding: Padding) -> list[slice]:
@@ -157,105 +163,118 @@ def _pad(
     )
 
 
-@dataclass(frozen=True)
-class _Row:
-    table: TokenRows
-    row: int
-    owners: tuple[tuple[str, Examples, int], ...]
-
-    @property
-    def length(self) -> int:
-        return int(self.table.lengths[self.row])
-
-
-def training_chunks(drawn: Sequence[tuple[Mapping[str, Examples], np.ndarray]], padding: Padding) -> list[Chunk]:
+def training_chunks(
+    drawn: Sequence[tuple[Mapping[str, Examples], np.ndarray]], padding: Padding, *, shards: int = 1, salt: int = 0
+) -> list[Chunk]:
     """The chunks of one step.
 
     Args:
         drawn: for every stream, the examples of its live tasks and the table rows drawn. Each row goes to all tasks
             that label it.
         padding: how chunks are cut.
+        shards: processes that share the work; rows of one example go to the same.
+        salt: of what is hidden in this step.
     """
-    rows = [_row(owners, int(row)) for owners, positions in drawn for row in positions]
-    rows = sorted((row for row in rows if row.owners), key=lambda row: -row.length)
-    lengths = np.asarray([row.length for row in rows], dtype=np.int64)
-    return [_chunk(rows[piece], padding) for piece in cut(lengths, padding)]
-
-
-def _row(owners: Mapping[str, Examples], row: int) -> _Row:
-    found = []
-    for name, examples in owners.items():
-        at = int(np.searchsorted(examples.rows, row))
-        if at < len(examples.rows) and examples.rows[at] == row:
-            found.append((name, examples, at))
-    table = next(iter(owners.values())).tokens
-    return _Row(table, row, tuple(found))
-
-
-def _chunk(rows: Sequence[_Row], padding: Padding) -> Chunk:
-    pieces = [row.table.tokens[row.row] for row in rows]
-    types = [None if row.table.types is None else row.table.types[row.row] for row in rows]
-    tokens, mask, segments = _pad(pieces, None if all(t is None for t in types) else types, padding.pad)
-    names = dict.fromkeys(name for row in rows for name, _, _ in row.owners)
-    owned = {name: _owned(name, rows) for name in names}
-    return Chunk(tokens, mask, segments, owned, sum(map(len, pieces)))
-
-
-def _owned(name: str, rows: Sequence[_Row]) -> Owned:
-    mine = [
-        (place, row, examples, at)
-        for place, row in enumerate(rows)
-        for owner, examples, at in row.owners
-        if owner == name
-    ]
-    targets, words = [], []
-    for place, row, examples, at in mine:
-        target = examples.target(at)
-        if row.table.words is not None:
-            first = row.table.words[row.row]
-            target = target[: len(first)]
-            words.append(np.stack([np.full(len(first), place), first]))
-        targets.append(target)
-    return Owned(
-        rows=torch.tensor([place for place, *_ in mine]),
-        words=torch.from_numpy(np.concatenate(words, axis=1)).long() if words else None,
-        lengths=np.asarray([len(target) for target in targets]),
-        examples=np.asarray([at for *_, at in mine]),
-        target=torch.from_numpy(np.concatenate(targets)),
-    )
+    rows = [row for owners, positions in drawn for row in _labelled(owners, positions)]
+    chunks = []
+    for shard, part in enumerate(_dealt(rows, shards)):
+        part.sort(key=lambda row: -row.length)
+        lengths = np.asarray([row.length for row in part], dtype=np.int64)
+        chunks += [_chunk(part[piece], padding, shard, salt) for piece in cut(lengths, padding)]
+    return chunks
 
 
 def reading_chunks(
-    tokens: TokenRows, rows: np.ndarray, levels: Mapping[str, str], padding: Padding
+    tokens: TokenRows,
+    rows: np.ndarray,
+    tasks: Mapping[str, Task],
+    padding: Padding,
+    examples: Mapping[str, Examples] | None = None,
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Chunks for one pass without labels over some rows, longest first, each row answered for every task.
+    """Chunks for one pass over some rows, longest first.
 
     Args:
         tokens: the token table.
         rows: positions in it.
-        levels: the tasks that answer, with the level of their units ("text" or "word").
+        tasks: those that answer.
         padding: how many tokens go into a chunk.
+        examples: each task answers the rows it has here, with their true answers beside, and rows that no task has are
+            left out; without, all tasks answer all rows.
 
     Yields:
         A chunk, and which rows are in it.
     """
+    owners = {} if examples is None else {name: examples[name] for name in tasks}
+    if owners:
+        rows = rows[np.any([of_task.find(rows) >= 0 for of_task in owners.values()], axis=0)]
+    every = {name: Owner(task, 0, None) for name, task in tasks.items()}
     order = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
     for piece in _blocks(tokens.lengths[order], padding.largest):
         here = order[piece]
-        ids, mask, types = collate(tokens, here, padding.pad)
-        every = torch.arange(len(here))
-        owned = {
-            name: Owned(every, *_units(tokens, here, level), np.arange(len(here))) for name, level in levels.items()
+        read = _labelled(owners, here) if owners else (Row(tokens, int(row), every) for row in here)
+        yield _chunk(list(read), padding, 0, 0), here
+
+
+def _labelled(owners: Mapping[str, Examples], positions: np.ndarray) -> Iterator[Row]:
+    """Rows of a token table with the tasks that label them; rows that none does are left out."""
+    found = {name: examples.find(positions) for name, examples in owners.items()}
+    tokens = next(iter(owners.values())).tokens
+    for place, row in enumerate(positions):
+        mine = {
+            name: Owner(examples.task, int(found[name][place]), examples)
+            for name, examples in owners.items()
+            if found[name][place] >= 0
         }
-        yield Chunk(ids, mask, types, owned, int(tokens.lengths[here].sum())), here
+        if mine:
+            yield Row(tokens, int(row), mine)
 
 
-def _units(tokens: TokenRows, rows: np.ndarray, level: str) -> tuple[Tensor | None, np.ndarray]:
-    if level == "text" or tokens.words is None:
-        return None, np.ones(len(rows), dtype=np.int64)
-    firsts = [tokens.words[int(row)] for row in rows]
-    places = np.repeat(np.arange(len(rows)), list(map(len, firsts)))
-    return torch.from_numpy(np.stack([places, np.concatenate(firsts)])).long(), np.asarray(list(map(len, firsts)))
+def _dealt(rows: list[Row], shards: int) -> list[list[Row]]:
+    """The rows in parts of about equal length."""
+    if shards == 1:
+        return [rows]
+    bundles: dict[Any, list[Row]] = {}
+    for place, row in enumerate(rows):
+        bundles.setdefault(row.tie or place, []).append(row)
+    parts: list[list[Row]] = [[] for _ in range(shards)]
+    loads = [0] * shards
+    for bundle in sorted(bundles.values(), key=lambda bundle: -sum(row.length for row in bundle)):
+        lightest = loads.index(min(loads))
+        parts[lightest] += bundle
+        loads[lightest] += sum(row.length for row in bundle)
+    return parts
+
+
+def _chunk(rows: Sequence[Row], padding: Padding, shard: int, salt: int) -> Chunk:
+    hidden = [row.hide(padding.masking, salt) for row in rows]
+    shown = [row.tokens if mask is None else mask.shown for row, mask in zip(rows, hidden, strict=True)]
+    types = [row.types for row in rows]
+    tokens, mask, segments = _pad(shown, None if all(t is None for t in types) else types, padding.pad)
+    names = dict.fromkeys(name for row in rows for name in row.owners)
+    owned = {name: _owned(name, rows, hidden) for name in names}
+    return Chunk(tokens, mask, segments, owned, sum(row.length for row in rows), shard)
+
+
+def _owned(name: str, rows: Sequence[Row], hidden: Sequence[Hidden | None]) -> Owned:
+    mine = [place for place, row in enumerate(rows) if name in row.owners]
+    owners = [rows[place].owners[name] for place in mine]
+    units = [owner.units(rows[place], hidden[place]) for place, owner in zip(mine, owners, strict=True)]
+    at = np.asarray([owner.at for owner in owners])
+    examples = owners[0].examples
+    words = [
+        np.stack([np.full(unit.count, p), unit.tokens])
+        for p, unit in zip(mine, units, strict=True)
+        if unit.tokens is not None
+    ]
+    targets = [unit.target for unit in units if unit.target is not None]
+    return Owned(
+        rows=torch.tensor(mine),
+        words=torch.from_numpy(np.concatenate(words, axis=1)).long() if words else None,
+        lengths=np.asarray([unit.count for unit in units]),
+        examples=at,
+        target=torch.from_numpy(np.concatenate(targets)) if targets else None,
+        groups=None if examples is None or examples.groups is None else examples.groups[at],
+    )
 
 
 def _blocks(lengths: np.ndarray, largest: int) -> Iterator[slice]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 from datasets.table import MemoryMappedTable
 
+from motet.data.mapping import mapped
 from motet.errors import DataError
 
 __all__ = ["build_once", "cache_folder", "table_once"]
+
+_BATCH = 1 << 20  # bytes; opening a file reads the head of every batch, so many small ones are as good as the whole
 
 
 def cache_folder() -> Path:
@@ -53,10 +56,23 @@ def table_once(key: str, make: Callable[[], tuple[pa.Schema, Iterable[pa.RecordB
     def write(target: Path) -> None:
         schema, batches = make()
         with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-            for batch in batches:
+            for batch in _joined(batches):
                 stream.write_batch(batch)
 
-    return MemoryMappedTable.from_file(str(build_once(cache_folder() / "tables" / f"{key}.arrow", write)))
+    path = build_once(cache_folder() / "tables" / f"{key}.arrow", write)
+    return MemoryMappedTable(pa.ipc.open_stream(mapped(path)).read_all(), str(path))
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches that are not small."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.nbytes for each in waiting) >= _BATCH:
+            yield pa.concat_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _settle(made: Path) -> None:

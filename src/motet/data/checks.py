@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from motet.data.rows import column, matching, owned, with_text
+from motet.data.rows import column, groups, matching, owned, with_text
 from motet.data.sources import Table
 from motet.data.splits import ID
 from motet.errors import DataError, Problem, nearest
@@ -72,13 +72,15 @@ def _named(task: Task, name: str) -> str:
     """The place in a recipe that names a column."""
     for of_task in dataclasses.fields(task):
         value = getattr(task, of_task.name)
-        if of_task.name not in ("name", "source") and (value == name or (isinstance(value, tuple) and name in value)):
+        if of_task.name in ("name", "source"):
+            continue
+        if value == name or (isinstance(value, tuple) and name in value) or f"{{{name}}}" in str(value):
             return f"tasks.{task.name}.{of_task.name}"
     return f"tasks.{task.name}.where.{name}" if name in task.where else f"tasks.{task.name}"
 
 
 def _column_problems(task: Task, table: Table) -> Iterator[Problem]:
-    for name in dict.fromkeys((*task.inputs.columns, task.target, *task.where)):
+    for name in dict.fromkeys((*task.columns, *task.where)):
         missing = [split for split in _LABELLED if split in table.splits and name not in _columns(table, split)]
         if "train" in missing:
             known = [column for column in _columns(table, "train") if column != ID]
@@ -160,14 +162,13 @@ def _complaints(task: Task, table: Table, split: str, positions: np.ndarray) -> 
 
 
 def _all_complaints(task: Task, table: Table, split: str, positions: np.ndarray) -> Iterator[tuple[int, str]]:
-    names = tuple(dict.fromkeys((*task.inputs.columns, task.target)))
-    columns = [column(table.splits[split], name) for name in names]
+    columns = [column(table.splits[split], name) for name in task.columns]
     for start in range(0, len(positions), _BATCH):
         batch = positions[start : start + _BATCH]
         for position, *cells in zip(
             batch.tolist(), *(values.take(batch).to_pylist() for values in columns), strict=True
         ):
-            row = dict(zip(names, cells, strict=True))
+            row = dict(zip(task.columns, cells, strict=True))
             complaint = task.complaint(row[task.target], row)
             if complaint:
                 yield position, complaint
@@ -202,3 +203,18 @@ def _notes(task: Task, table: Table) -> Iterator[str]:
         if empty:
             where = _places(table, split, empty)
             yield f"{task.name}: {_counted(len(empty))} of {split} left out for want of text ({where})"
+        if task.group:
+            yield from _barren(task, table, split)
+
+
+def _barren(task: Task, table: Table, split: str) -> Iterator[str]:
+    rows = owned(task, table.splits[split])
+    answers = column(table.splits[split], task.target).take(rows).to_pylist()
+    tied: dict[int, list[int]] = {}
+    for place, group in enumerate(groups(table.splits[split], task.group, rows).tolist()):
+        tied.setdefault(group, []).append(place)
+    barren = [rows[places[0]] for places in tied.values() if task.barren([answers[place] for place in places])]
+    if barren:
+        count = f"{len(barren):,} of {len(tied):,} examples of {split}"
+        where = _places(table, split, [int(row) for row in barren])
+        yield f"{task.name}: {count} have nothing relevant; they teach nothing and are in no score ({where})"

@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from motet.data.checks import inspect
 from motet.data.encoding import TokenRows, tokenise
-from motet.data.rows import owned
+from motet.data.examples import Chosen, Examples, Flat, Targets
+from motet.data.rows import column, groups, owned, ranks
 from motet.data.sources import Table, as_source, read
 from motet.errors import DataError, Problem
-from motet.tasks.base import Task
+from motet.tasks.base import Inputs, Task
 
-__all__ = ["Corpus", "Examples", "load_corpus", "load_tables"]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The rows of one split that are labelled for one task.
-
-    Args:
-        rows: positions in the tokenised table, ascending, ``[examples]``.
-        targets: encoded answers of all examples one after the other, ``[units]``.
-        offsets: where the units of each example begin, ``[examples + 1]``.
-        tokens: the tokenised table, shared by all tasks with the same inputs.
-        split: which split of `table` they come from.
-        table: the source, for texts and ids.
-    """
-
-    rows: np.ndarray
-    targets: np.ndarray
-    offsets: np.ndarray
-    tokens: TokenRows
-    split: str
-    table: Table
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def target(self, example: int) -> np.ndarray:
-        """The encoded answer of one example."""
-        return np.asarray(self.targets[self.offsets[example] : self.offsets[example + 1]])
-
-    def id(self, example: int) -> str:
-        """The id of one example."""
-        return str(self.table.splits[self.split][int(self.rows[example])]["__id__"])
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the examples, in order."""
-        names = self.table.splits[self.split]["__id__"][:]
-        return [str(names[int(row)]) for row in self.rows]
-
-    def take(self, count: int | None, seed: int) -> Examples:
-        """At most `count` of the examples, drawn with a seed; the same ones every time."""
-        if count is None or count >= len(self):
-            return self
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
-        targets = [self.target(int(example)) for example in chosen]
-        return _examples(self.rows[chosen], targets, self.tokens, self.split, self.table)
+__all__ = ["Corpus", "load_corpus", "load_tables"]
 
 
 @dataclass(frozen=True)
@@ -140,42 +97,93 @@ def load_corpus(
         notes += inspection.notes
         if inspection.task is not None:
             resolved[task.name] = inspection.task
+        problems += _reading_problems(task, tokenizer, max_length)
     if problems:
         raise DataError(problems, heading="The data")
-    tokenised: dict[Any, TokenRows] = {}
-    keys: dict[str, tuple[Any, ...]] = {}
+    shelf = _Shelf(tokenizer, max_length)
     found: dict[str, dict[str, Examples]] = {split: {} for split in splits}
     for task in resolved.values():
         table = tables[task.name]
-        keys[task.name] = (as_source(task.source).key, task.inputs)
-        for split in splits:
-            if split not in table.splits:
-                continue
-            key = (*keys[task.name], split)
-            if key not in tokenised:
-                tokenised[key] = tokenise(table.splits[split], task.inputs, tokenizer, max_length)
-            examples = collect(task, table, split, tokenised[key])
+        for split in (split for split in splits if split in table.splits):
+            examples = collect(task, table, split, shelf)
+            problems += _writing_problems(examples)
             if len(examples):
                 found[split][task.name] = examples
+    if problems:
+        raise DataError(problems, heading="The data")
+    keys: dict[str, tuple[Any, ...]] = {t.name: (as_source(t.source).key, t.inputs) for t in resolved.values()}
     fingerprints = {task: table.fingerprint for task, table in tables.items()}
     return Corpus(resolved, found, keys, tuple(dict.fromkeys(notes)), fingerprints)
 
 
-def collect(task: Task, table: Table, split: str, tokens: TokenRows) -> Examples:
+def _reading_problems(task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Problem]:
+    """What the tokenizer cannot do for a task."""
+    place, stride = f"tasks.{task.name}", task.inputs.stride
+    room = max_length // 2 - tokenizer.num_special_tokens_to_add(pair=True)  # a question takes at most the other half
+    if stride is not None and stride >= room:
+        rule = f"must be below {room}, what a window of {max_length} sub-words leaves to the passage"
+        yield Problem(f"{place}.stride", rule, str(stride), "Raise encoder.max_length, or lower it.")
+    if task.inputs.hidden and tokenizer.mask_token_id is None:
+        yield Problem(place, "hides words, and this encoder has no sub-word that stands for a hidden one")
+    if task.written is not None and tokenizer.eos_token_id is None:
+        yield Problem(place, "writes texts, and this encoder has no sub-word that ends one")
+
+
+def _writing_problems(examples: Examples) -> Iterator[Problem]:
+    """True texts that are longer than the task may write."""
+    task = examples.task
+    if task.written is None:
+        return
+    lengths = np.asarray([len(examples.target(row)) for row in range(len(examples.rows))])
+    long = np.flatnonzero(lengths > task.written.written + 1)
+    if len(long):
+        where = ", ".join(f"{examples.id(int(row))} has {lengths[row] - 1}" for row in long[:5])
+        rule = f"{len(long):,} texts of {examples.split} are longer than {task.written.written} sub-words ({where})"
+        yield Problem(f"tasks.{task.name}.longest", rule, task.target, f"{lengths.max() - 1} is enough for all.")
+
+
+class _Shelf:
+    """Tokenised tables, each made once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._tables: dict[Any, TokenRows] = {}
+
+    def rows(self, table: Table, split: str, inputs: Inputs) -> TokenRows:
+        key = (as_source(table.source).key, split, inputs)
+        if key not in self._tables:
+            plain = replace(inputs, hidden=0.0)  # what is hidden from one step to the next is no matter of the table
+            self._tables[key] = tokenise(table.splits[split], plain, self._tokenizer, self._max_length)
+        return self._tables[key]
+
+
+def collect(task: Task, table: Table, split: str, shelf: _Shelf) -> Examples:
     """The labelled rows of a task in one split, with their encoded answers."""
     dataset = table.splits[split]
-    rows = owned(task, dataset)
-    answers = dataset[task.target][:] if len(rows) else []
-    targets = [np.asarray(task.encode(answers[int(row)]), dtype=np.float32) for row in rows]
-    return _examples(rows, targets, tokens, split, table)
+    tokens = shelf.rows(table, split, task.inputs)
+    records = owned(task, dataset)
+    rows = tokens.rows_of(records)
+    if task.written:
+        targets: Targets = Chosen(shelf.rows(table, split, task.written).tokens, records)
+    else:
+        targets = _targets(task, dataset, tokens, records, rows)
+    return Examples(task, rows, targets, tokens, split, table, _groups(task, dataset, tokens, rows))
 
 
-def _examples(rows: np.ndarray, targets: Sequence[np.ndarray], tokens: TokenRows, split: str, table: Table) -> Examples:
-    offsets = np.cumsum([0, *map(len, targets)])
-    flat = np.concatenate(targets) if targets else np.zeros(0, dtype=np.float32)
-    return Examples(rows, flat, offsets, tokens, split, table)
+def _targets(task: Task, dataset: Dataset, tokens: TokenRows, records: np.ndarray, rows: np.ndarray) -> Flat:
+    if task.level in ("masked", "next"):
+        return Flat(np.zeros(0, dtype=np.float32), np.zeros(len(rows) + 1, dtype=np.int64))  # the text is the answer
+    answers = column(dataset, task.target).take(records).to_pylist() if len(records) else []
+    targets = [np.asarray(task.encode(answer), dtype=np.float32) for answer in answers]
+    if tokens.origin is None or tokens.chars is None:
+        return Flat.of(targets)
+    bounds = np.searchsorted(tokens.origin[rows], [*records, np.inf])
+    cut = [[tokens.chars[int(row)] for row in rows[a:b]] for a, b in pairwise(bounds)]
+    return Flat.of([part for target, chars in zip(targets, cut, strict=True) for part in task.align(target, chars)])
 
 
-def counts(examples: Mapping[str, Examples]) -> dict[str, int]:
-    """How many examples every task has."""
-    return {task: len(of_task) for task, of_task in examples.items()}
+def _groups(task: Task, dataset: Dataset, tokens: TokenRows, rows: np.ndarray) -> np.ndarray | None:
+    if tokens.origin is not None:
+        return ranks(tokens.origin[rows])
+    return groups(dataset, task.group, rows) if task.group else None

@@ -7,7 +7,6 @@ library, and the rows of a smaller draw are among those of a larger one.
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from motet.data.cache import table_once
+from motet.data.mapping import trim
 from motet.data.splits import digest
 from motet.errors import DataError
 
@@ -45,8 +45,11 @@ def _drawn(count: int, total: int, purpose: str, seed: int) -> np.ndarray:
     def rank(row: int) -> bytes:
         return hashlib.blake2b(f"{seed} {purpose} {row}".encode(), digest_size=16).digest()
 
-    mask = np.zeros(total, dtype=bool)
-    mask[heapq.nsmallest(count, range(total), key=rank)] = True
+    begins = np.fromiter((int.from_bytes(rank(row)[:8], "big") for row in range(total)), dtype=np.uint64, count=total)
+    last = np.partition(begins, count - 1)[count - 1]
+    mask = begins < last
+    level = sorted(np.flatnonzero(begins == last).tolist(), key=rank)  # ranks that begin alike are compared in full
+    mask[level[: count - int(mask.sum())]] = True
     return mask
 
 
@@ -67,3 +70,4 @@ def _filtered(table: pa.Table, mask: np.ndarray) -> Iterator[pa.RecordBatch]:
     for batch in table.to_batches():
         yield batch.filter(pa.array(mask[start : start + len(batch)]))
         start += len(batch)
+        trim()

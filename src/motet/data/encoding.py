@@ -17,9 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from motet.data.sources import quietly
 from motet.tasks.base import Inputs
 
-__all__ = ["Ragged", "TokenRows", "tokenise", "tokenise_batch"]
+__all__ = ["Ragged", "TokenRows", "token_rows", "tokenise", "tokenise_batch", "windows"]
 
-_FORMAT = "1"  # part of every cache key; raise it when what is stored changes
+_FORMAT = "2"  # part of every cache key; raise it when what is stored changes
 
 
 class Ragged:
@@ -57,19 +57,32 @@ class TokenRows:
     Args:
         tokens: sub-word ids of every row, special tokens included.
         types: 0 for the first text of a pair, 1 for the second; None when the encoder does not ask.
-        words: for inputs of words, the position of each word's first sub-word; words cut off are absent.
+        words: the position of every unit, where a row has several: the first sub-word of each word, those cut off
+            absent; for windows the first token of the row, which stands for "nowhere", and all of the passage.
         truncated: share of the rows that were cut.
+        chars: for windows, begin and end in the passage of every unit, ``[2 * units]`` a row.
+        origin: for windows, the row of the data set that each belongs to, ascending; None when rows are rows.
     """
 
     tokens: Ragged
     types: Ragged | None
     words: Ragged | None
     truncated: float
+    chars: Ragged | None = None
+    origin: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
         """Sub-words of every row."""
         return self.tokens.lengths
+
+    def record(self, row: int) -> int:
+        """The row of the data set that a row was made of."""
+        return row if self.origin is None else int(self.origin[row])
+
+    def rows_of(self, records: np.ndarray) -> np.ndarray:
+        """All rows made of some rows of the data set, ascending."""
+        return records if self.origin is None else np.flatnonzero(np.isin(self.origin, records))
 
 
 def tokenise(dataset: Dataset, inputs: Inputs, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
@@ -80,24 +93,54 @@ def tokenise(dataset: Dataset, inputs: Inputs, tokenizer: PreTrainedTokenizerBas
     key = (_FORMAT, dataset._fingerprint, inputs, max_length, _digest(tokenizer))
     with quietly():
         tokenised = dataset.map(
-            lambda batch: tokenise_batch(batch, inputs, tokenizer, max_length),
+            lambda batch, places: tokenise_batch(batch, inputs, tokenizer, max_length, places),
             batched=True,
+            with_indices=True,
             remove_columns=dataset.column_names,
             new_fingerprint=hashlib.sha256(repr(key).encode()).hexdigest()[:32],
         )
     table = tokenised.data.table
-    columns = {name: Ragged(table.column(name)) for name in ("tokens", "types", "words") if name in table.column_names}
+    return token_rows(table)
+
+
+def token_rows(table: pa.Table) -> TokenRows:
+    """The rows of a table with the columns of `tokenise_batch`, read in place."""
+    names = ("tokens", "types", "words", "chars")
+    columns = {name: Ragged(table.column(name)) for name in names if name in table.column_names}
     cut = table.column("truncated").to_numpy()
     return TokenRows(
-        columns["tokens"], columns.get("types"), columns.get("words"), float(cut.mean()) if len(cut) else 0.0
+        columns["tokens"],
+        columns.get("types"),
+        columns.get("words"),
+        float(cut.mean()) if len(cut) else 0.0,
+        columns.get("chars"),
+        table.column("origin").to_numpy() if "origin" in table.column_names else None,
     )
 
 
 def tokenise_batch(
-    batch: Mapping[str, Sequence[Any]], inputs: Inputs, tokenizer: PreTrainedTokenizerBase, max_length: int
+    batch: Mapping[str, Sequence[Any]],
+    inputs: Inputs,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    places: Sequence[int] = (),
 ) -> dict[str, list[Any]]:
-    """Sub-word ids, and for words their first positions, of some rows given column by column."""
+    """Sub-word ids, and the positions of units where there are several, of some rows given column by column.
+
+    Args:
+        batch: the columns.
+        inputs: how they are read.
+        tokenizer: of the encoder.
+        max_length: longest row.
+        places: the row of the data set of each; windows name theirs.
+    """
     texts = [_readable(batch[column], inputs.words) for column in inputs.columns]
+    if inputs.written:
+        return _written(texts[0], tokenizer, inputs.written)
+    if inputs.stride is not None:
+        return windows(texts, inputs.stride, tokenizer, max_length, places)
+    if inputs.template:
+        texts = [[_filled(inputs, cells) for cells in zip(*texts, strict=True)]]
     encoded = tokenizer(
         *texts,
         is_split_into_words=inputs.words,
@@ -111,7 +154,7 @@ def tokenise_batch(
         "tokens": [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]],
         "truncated": [bool(encoding.overflowing) for encoding in encodings],
     }
-    if "token_type_ids" in encoded and len(inputs.columns) > 1:
+    if "token_type_ids" in encoded and len(texts) > 1:
         rows["types"] = [np.asarray(types, dtype=np.int8) for types in encoded["token_type_ids"]]
     if inputs.words:
         rows["words"] = [
@@ -119,6 +162,65 @@ def tokenise_batch(
             for encoding, words in zip(encodings, batch[inputs.columns[0]], strict=True)
         ]
     return rows
+
+
+def _written(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, longest: int) -> dict[str, list[Any]]:
+    """Texts as a decoder is to write them, to the token that ends a text.
+
+    The token that some tokenizers begin a text with stays only where encoders begin with it too, as in BART.
+    """
+    end, begin = tokenizer.eos_token_id, tokenizer.bos_token_id
+    rows: dict[str, list[Any]] = {"tokens": [], "truncated": []}
+    for ids in tokenizer(text_target=list(texts), return_attention_mask=False)["input_ids"]:
+        words = ids[1:] if ids and ids[0] == begin != tokenizer.cls_token_id else list(ids)
+        words = words if words and words[-1] == end else [*words, end]
+        rows["tokens"].append(np.asarray(words, dtype=np.int32))
+        rows["truncated"].append(len(words) > longest + 1)
+    return rows
+
+
+def windows(
+    texts: Sequence[Sequence[str]],
+    stride: int,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    places: Sequence[int],
+) -> dict[str, list[Any]]:
+    """The last of the texts in overlapping windows, each behind the first if there are two.
+
+    A question that would leave less than half of a row to the passage is cut.
+    """
+    passage = len(texts) - 1
+    if passage:
+        texts = [[_beginning(text, tokenizer, max_length // 2) for text in texts[0]], texts[1]]
+    encoded = tokenizer(
+        *texts,
+        truncation="only_second" if passage else True,
+        max_length=max_length,
+        stride=stride,
+        return_overflowing_tokens=True,
+        return_attention_mask=False,
+    )
+    rows: dict[str, list[Any]] = {name: [] for name in ("tokens", "words", "chars", "truncated", "origin")}
+    for encoding, source in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
+        within = [at for at, part in enumerate(encoding.sequence_ids) if part == passage]
+        rows["tokens"].append(np.asarray(encoding.ids, dtype=np.int32))
+        rows["words"].append(np.asarray([0, *within], dtype=np.int32))
+        rows["chars"].append(np.asarray([0, 0, *(c for at in within for c in encoding.offsets[at])], dtype=np.int32))
+        rows["truncated"].append(False)  # nothing of a passage is lost
+        rows["origin"].append(places[source] if len(places) else source)
+    if "token_type_ids" in encoded and passage:
+        rows["types"] = [np.asarray(encoding.type_ids, dtype=np.int8) for encoding in encoded.encodings]
+    return rows
+
+
+def _beginning(text: str, tokenizer: PreTrainedTokenizerBase, most: int) -> str:
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return text if len(offsets) <= most else text[: offsets[most - 1][1]]
+
+
+def _filled(inputs: Inputs, cells: Sequence[str]) -> str:
+    return inputs.template.format_map(dict(zip(inputs.columns, cells, strict=True)))
 
 
 def first_positions(word_ids: Sequence[int | None], count: int, truncated: bool) -> np.ndarray:

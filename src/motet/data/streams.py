@@ -12,22 +12,24 @@ from typing import Any
 import numpy as np
 
 from motet.data.corpus import Corpus
+from motet.data.examples import Examples
 
 __all__ = ["Stream", "streams_of"]
 
 
 class Stream:
-    """Draws rows without replacement, neighbours in length together.
+    """Draws examples without replacement, neighbours in length together.
 
-    A window of rows is taken from the permutation of the epoch and sorted by length; every draw takes a run of
+    A window of examples is taken from the permutation of the epoch and sorted by length; every draw takes a run of
     neighbours from a random place of what is left of the window. A window may reach into the next epoch.
 
     Args:
         tasks: the tasks that these rows serve.
-        rows: positions in the token table, ``[examples]``.
-        lengths: sub-words of each of them, ``[examples]``.
+        rows: positions in the token table, ``[rows]``.
+        lengths: sub-words of each of them, ``[rows]``.
         seed: of the stream's own generator.
-        window: rows in a window, at most an epoch; more means less padding and a coarser shuffle.
+        window: examples in a window, at most an epoch; more means less padding and a coarser shuffle.
+        groups: the example that each row belongs to, counted from 0, ``[rows]``; None when every row is one.
 
     Example:
         >>> stream = Stream(("a",), np.arange(4), np.array([9, 1, 8, 2]), seed=0, window=4)
@@ -36,18 +38,27 @@ class Stream:
     """
 
     def __init__(
-        self, tasks: tuple[str, ...], rows: np.ndarray, lengths: np.ndarray, *, seed: int, window: int
+        self,
+        tasks: tuple[str, ...],
+        rows: np.ndarray,
+        lengths: np.ndarray,
+        *,
+        seed: int,
+        window: int,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.tasks = tasks
-        self.rows = rows
-        self.window = min(window, len(rows))
-        self.mean_length = float(lengths.mean())
-        self._lengths = lengths
+        self._bundles = _Bundles(rows, lengths, groups)
+        self.window = min(window, len(self))
+        self.mean_length = float(lengths.sum() / len(self))
         self._seed = seed
         self._random = np.random.default_rng([seed, 1])
         self._left = np.zeros(0, dtype=np.int64)
         self._drawn = 0
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._bundles.lengths)
 
     @property
     def name(self) -> str:
@@ -55,7 +66,7 @@ class Stream:
         return "+".join(self.tasks)
 
     def draw(self, count: int) -> np.ndarray:
-        """The next `count` rows, as positions in the token table."""
+        """The rows of the next `count` examples, as positions in the token table."""
         parts = []
         while count > 0:
             if not len(self._left):
@@ -65,17 +76,17 @@ class Stream:
             parts.append(self._left[start : start + taken])
             self._left = np.delete(self._left, slice(start, start + taken))
             count -= taken
-        return np.asarray(self.rows[np.concatenate(parts)]) if parts else np.zeros(0, dtype=np.int64)
+        return self._bundles.rows(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
 
     def _next_window(self) -> np.ndarray:
         positions = np.asarray([self._at(self._drawn + i) for i in range(self.window)])
         self._drawn += self.window
-        return positions[np.argsort(self._lengths[positions], kind="stable")]
+        return positions[np.argsort(self._bundles.lengths[positions], kind="stable")]
 
     def _at(self, index: int) -> int:
-        epoch, place = divmod(index, len(self.rows))
+        epoch, place = divmod(index, len(self))
         if self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng([self._seed, 2, epoch]).permutation(len(self.rows)))
+            self._order = (epoch, np.random.default_rng([self._seed, 2, epoch]).permutation(len(self)))
         return int(self._order[1][place])
 
     def state(self) -> dict[str, Any]:
@@ -89,17 +100,64 @@ class Stream:
         self._random.bit_generator.state = state["random"]
 
 
+class _Bundles:
+    """Rows that are drawn together; `lengths` is the mean length of the rows of each bundle."""
+
+    def __init__(self, rows: np.ndarray, lengths: np.ndarray, groups: np.ndarray | None) -> None:
+        if groups is None:
+            self._rows, self._starts, self.lengths = rows, None, lengths
+            return
+        order = np.argsort(groups, kind="stable")
+        sizes = np.bincount(groups)
+        self._rows = rows[order]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.lengths = np.bincount(groups, weights=lengths) / sizes
+
+    def rows(self, bundles: np.ndarray) -> np.ndarray:
+        if self._starts is None:
+            return np.asarray(self._rows[bundles])
+        return np.concatenate([self._rows[self._starts[b] : self._starts[b + 1]] for b in bundles])
+
+
 def streams_of(corpus: Corpus, seed: int, window: int = 512) -> list[Stream]:
-    """One stream for every set of training rows; tasks that read the same rows share one."""
+    """One stream for every set of training rows.
+
+    Tasks that read the same rows share one, unless they tie them together in different ways.
+    """
     groups: dict[Any, list[str]] = {}
-    for name, task in corpus.tasks.items():
-        where = tuple(sorted((column, repr(value)) for column, value in task.where.items()))
-        groups.setdefault((corpus.keys[name], where), []).append(name)
+    ties = _ties(corpus)
+    for name in corpus.tasks:
+        groups.setdefault((_place(corpus, name), ties[name]), []).append(name)
     return [_stream(corpus, names, seed + 7919 * index, window) for index, names in enumerate(groups.values())]
 
 
+def _place(corpus: Corpus, name: str) -> tuple[Any, ...]:
+    where = tuple(sorted((column, repr(value)) for column, value in corpus.tasks[name].where.items()))
+    return corpus.keys[name], where
+
+
+def _ties(corpus: Corpus) -> dict[str, str]:
+    """The column that ties the rows of each task; a task without one goes with the first that reads its rows."""
+    first: dict[Any, str] = {}
+    for name, task in corpus.tasks.items():
+        if task.group:
+            first.setdefault(_place(corpus, name), task.group)
+    return {name: task.group or first.get(_place(corpus, name), "") for name, task in corpus.tasks.items()}
+
+
 def _stream(corpus: Corpus, names: Sequence[str], seed: int, window: int) -> Stream:
-    train = corpus.examples("train")
-    rows = np.unique(np.concatenate([train[name].rows for name in names]))
+    train = {name: corpus.examples("train")[name] for name in names}
+    rows = np.unique(np.concatenate([examples.rows for examples in train.values()]))
+    tied = next((examples for examples in train.values() if examples.groups is not None), None)
+    groups = None if tied is None else _bundled(rows, tied)
     lengths = train[names[0]].tokens.lengths[rows]
-    return Stream(tuple(names), rows, lengths, seed=seed, window=window)
+    return Stream(tuple(names), rows, lengths, seed=seed, window=window, groups=groups)
+
+
+def _bundled(rows: np.ndarray, tied: Examples) -> np.ndarray:
+    """The example of every row; a row that the tied task does not label is drawn alone."""
+    at = tied.find(rows)
+    assert tied.groups is not None
+    alone = len(tied) + np.arange(len(rows))
+    _, groups = np.unique(np.where(at < 0, alone, tied.groups[at]), return_inverse=True)
+    return np.asarray(groups)

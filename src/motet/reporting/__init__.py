@@ -5,6 +5,7 @@ on, was interrupted, or was made on another machine.
 
     plain.py     reading plain data       numerals.py  writing numbers for people
     record.py    the typed view of a run         history.py   events become that view
+    coverage.py  who labels what
     outcome.py   what came of each task, in numbers and in sentences
     costs.py     time and tokens per phase
     svg.py       elements and axes               traces.py    which points a line joins

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 
 from rich.console import Console as Terminal
 from rich.live import Live
+from rich.table import Table
 
-from motet.reporting.notices import caution, notice, plan_parts
+from motet.reporting.notices import caution, coverage_parts, notice, plan_parts
 from motet.reporting.standing import Standing
 from motet.runs import Event
 
@@ -74,6 +75,13 @@ class Console:
         for part in plan_parts(plan):
             self._terminal.print(part)
         self._terminal.print()
+
+    def print_coverage(self, plan: Event) -> None:
+        """Print which tasks label which rows, for every source of several tasks."""
+        for part in coverage_parts(plan):
+            self._terminal.print(part)
+            if isinstance(part, Table):
+                self._terminal.print()
 
     def close(self) -> None:
         """Leave the last table on the terminal and give the cursor back; may be called twice."""

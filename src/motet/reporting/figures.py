@@ -5,17 +5,19 @@ They have a fixed inner size and scale with the page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from motet.metrics.base import METRICS
 from motet.reporting.numerals import count, score
 from motet.reporting.plot import LEFT, RIGHT, WIDTH, Plot, axes, band, dot, line, lost
 from motet.reporting.record import Checked, History, TaskHistory
 from motet.reporting.svg import Scale, drawing, element, polygon
 from motet.reporting.traces import loss_traces, score_traces
 
-__all__ = ["key", "loss_figure", "score_figure", "undrawn"]
+__all__ = ["key", "logarithmic", "loss_figure", "score_figure", "undrawn"]
 
 # Room that a character and a line of a label take on a narrow page, where the style sheet makes them largest.
 CHARACTER = 8.6
@@ -57,6 +59,12 @@ def undrawn(task: TaskHistory) -> str:
     return f"begins at {score(first)}"
 
 
+def logarithmic(task: TaskHistory) -> str:
+    """That the scale of the curve is logarithmic, if it is."""
+    checks = [check for check in task.checks if check.mean is not None]
+    return "logarithmic scale" if checks and _score_scale(task, checks).ratio else ""
+
+
 def describe(task: TaskHistory, checks: Sequence[Checked]) -> str:
     """The curve in words."""
     told = [f"Starts at {score(checks[0].mean)}"]
@@ -79,12 +87,18 @@ def _score_scale(task: TaskHistory, checks: Sequence[Checked]) -> Scale:
     values += [mean + sign * se for mean, se in bands if mean is not None and se is not None for sign in (-1, 1)]
     if task.peak and task.peak.mean is not None:
         values.append(task.peak.mean)
-    return Scale.around(values, 206, 26)
+    return Scale.around(values, 206, 26, ratio=_by_ratio(task))
+
+
+def _by_ratio(task: TaskHistory) -> bool:
+    return task.metric in METRICS and METRICS[task.metric].ratio
 
 
 def _climbed(task: TaskHistory, checks: Sequence[Checked]) -> int:
     """The first check of the range: after most of the climb where a peak followed, else the first of all."""
     means = [check.mean for check in checks if check.mean is not None]
+    if _by_ratio(task) and min(means) > 0:
+        means = [math.log(mean) for mean in means]
     best = max(means) if task.higher_is_better else min(means)
     climbed = means[0] + 0.8 * (best - means[0])
     start = next((at for at, mean in enumerate(means) if not task.better(climbed, mean)), 0)

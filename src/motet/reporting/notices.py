@@ -8,22 +8,26 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from motet.reporting.numerals import MISSING, amount, count, duration, joined, percent, plural, score
+from motet.reporting.coverage import shared_labels
+from motet.reporting.numerals import MISSING, amount, count, duration, joined, percent, plural, score, size
 from motet.reporting.plain import listing, mapping, number, text, whole
 from motet.reporting.standing import columns
 from motet.runs import Event
 
-__all__ = ["caution", "notice", "plan_parts"]
+__all__ = ["caution", "coverage_parts", "notice", "plan_parts"]
+
+# Bytes from which on it is worth saying how large the soft labels of a task will be.
+HEAVY = 10_000_000
 
 
 def plan_parts(plan: Event) -> Iterator[RenderableType]:
-    """The plan: a row a task, the run in two lines, notes and warnings."""
+    """The plan: a row a task, the run in two or three lines, notes and warnings."""
     heads = ["task", "type", "train", "dev", "test", "rows/step", "share", "own epochs", "metric", "answer"]
     table = columns(heads, words={"task", "type", "metric", "answer"})
     for task in map(mapping, listing(plan.get("tasks"))):
         table.add_row(*(Text(cell) for cell in _plan_row(task)))
     yield table
-    for line in (_machine(plan), _length(plan)):
+    for line in (_machine(plan), _length(plan), _soft_labels(plan)):
         if line:
             yield Text(line, style="dim")
     for note in map(text, listing(plan.get("notes"))):
@@ -63,6 +67,30 @@ def _length(plan: Event) -> str:
     parts += [f"seed {text(plan['seed'])}"] if text(plan.get("seed")) else []
     epochs = "own epochs: passes over a task's own training rows"
     return ", ".join(parts) + (f"; {epochs}" if parts else "")
+
+
+def _soft_labels(plan: Event) -> str:
+    """The tasks whose soft labels would be large, or are of words of the vocabulary."""
+    sizes = [_soft_labels_of(task) for task in map(mapping, listing(plan.get("tasks")))]
+    told = joined([said for said in sizes if said])
+    return f"soft labels, if recorded: {told}" if told else ""
+
+
+def _soft_labels_of(task: Mapping[str, Any]) -> str:
+    in_all, each = number(task.get("soft_labels")), number(task.get("bytes_per_token"))
+    if in_all is None or (in_all <= HEAVY and each is None):
+        return ""
+    return f"{text(task.get('name'))} {size(in_all)}" + (f" ({count(each)} bytes a sub-word)" if each else "")
+
+
+def coverage_parts(plan: Event) -> Iterator[RenderableType]:
+    """Who labels what: for every source of several tasks a heading and a table; nothing where there is none."""
+    for source in shared_labels(plan):
+        yield Text(f"{source.source}: {source.words or 'its labels'}")
+        table = columns(["task", *source.splits], words={"task"})
+        for line in source.lines:
+            table.add_row(*(Text(str(cell)) for cell in (line.name, *line.cells)), style="dim" if line.sums else "")
+        yield table
 
 
 def caution(event: Mapping[str, Any]) -> Text:

@@ -10,30 +10,46 @@ from collections.abc import Sequence
 from motet.reporting.plain import Score, number, whole
 
 __all__ = [
+    "LARGE",
     "MISSING",
     "amount",
     "count",
     "duration",
+    "exponent",
     "joined",
     "percent",
     "plural",
+    "power_of_ten",
     "score",
     "size",
     "with_error",
 ]
 
 MISSING = "–"
+# From here on a power of ten is easier to read than the digits before the point.
+LARGE = 1e6
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def decimals(value: float) -> int:
     """How many decimals a score of this size deserves."""
-    return 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    return 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 10_000 else 0
 
 
 def score(value: object) -> str:
-    """A score: three decimals, fewer when it is large."""
+    """A score: three decimals, fewer when it is large.
+
+    Example:
+        >>> score(0.8431), score(1234.56), score(2.5e9)
+        ('0.843', '1,234.6', '2.50 × 10⁹')
+    """
     found = number(value)
-    return MISSING if found is None else _fixed(found, decimals(found))
+    if found is None:
+        return MISSING
+    if abs(found) < LARGE:
+        return _fixed(found, decimals(found))
+    power = exponent(found)
+    return f"{_fixed(found / 10.0**power, 2)} × {power_of_ten(power)}"
 
 
 def with_error(found: Score | None) -> str:
@@ -45,8 +61,14 @@ def with_error(found: Score | None) -> str:
     """
     if found is None or found.value is None:
         return MISSING
-    value = score(found.value)
-    return value if found.se is None else f"{value} ± {_fixed(found.se, decimals(found.value))}"
+    if found.se is None:
+        return score(found.value)
+    larger = max(abs(found.value), found.se)
+    if larger < LARGE:
+        return f"{score(found.value)} ± {_fixed(found.se, decimals(found.value))}"
+    power = exponent(larger)
+    value, error = (_fixed(part / 10.0**power, 2) for part in (found.value, found.se))
+    return f"({value} ± {error}) × {power_of_ten(power)}"
 
 
 def count(value: object) -> str:
@@ -135,7 +157,22 @@ def joined(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
+def exponent(value: float) -> int:
+    """The power of ten that leaves one digit before the point of a number written with two behind it."""
+    return int(f"{value:.2e}".partition("e")[2])
+
+
+def power_of_ten(power: int) -> str:
+    """Ten to a power.
+
+    Example:
+        >>> power_of_ten(12)
+        '10¹²'
+    """
+    return f"10{str(power).translate(_SUPERSCRIPTS)}"
+
+
 def _fixed(value: float, places: int) -> str:
-    text = f"{value:.{places}f}"
+    text = f"{value:,.{places}f}"
     # A rounded zero has no sign, and a minus sign is as wide as a digit.
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+    return text.lstrip("-") if not text.strip("-0.") else text.replace("-", "−")

@@ -15,7 +15,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from motet.metrics.base import METRICS
 from motet.reporting import bars, costs, figures, numerals, outcome
+from motet.reporting.coverage import shared_labels
 from motet.reporting.history import read
 from motet.reporting.plain import listing, mapping, number, text
 from motet.reporting.record import History
@@ -46,6 +48,8 @@ def render(events: Iterable[Event], manifest: Mapping[str, Any], title: str) -> 
             story=outcome.story(history),
             facts=facts(history),
             notes=[note for note in map(text, listing(history.plan.get("notes"))) if note],
+            meanings=meanings(history),
+            labels=shared_labels(history.plan),
             commands=[command for command in map(text, listing(history.plan.get("commands"))) if command],
             rows=rows,
             mean=outcome.mean(rows),
@@ -111,6 +115,12 @@ def _machine(plan: Event) -> str:
     return device + (f", {numerals.plural(round(threads), 'thread')}" if device and threads else "")
 
 
+def meanings(history: History) -> dict[str, str]:
+    """What every metric that was evaluated means."""
+    found = {name for each in (*history.candidates, *history.evaluations) for of in each.scores.values() for name in of}
+    return {name: METRICS[name].description for name in METRICS if name in found}
+
+
 def setting(value: object) -> str:
     """A single value of the settings or the environment."""
     if isinstance(value, bool):
@@ -135,6 +145,7 @@ def _templates() -> Environment:
         score_figure=figures.score_figure,
         loss_figure=figures.loss_figure,
         undrawn=figures.undrawn,
+        logarithmic=figures.logarithmic,
         aftermath=outcome.aftermath,
         timeline=bars.timeline,
         time_bar=bars.time_bar,

@@ -9,13 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
+
+from motet.reporting.numerals import LARGE, exponent, power_of_ten
 
 __all__ = ["Scale", "drawing", "element", "path", "polygon"]
 
 Vertex = tuple[float, float]
 Size = float | tuple[float, float]
+# The logarithm of the largest number there is, nearly.
+_REACH = 700.0
 
 
 def element(name: str, *children: str | Markup, **attributes: str | float) -> Markup:
@@ -69,25 +74,44 @@ def _value(value: str | float) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear map from data to the page.
+    """A map from data to the page: linear, or logarithmic where `ratio` is set.
 
     Example:
         >>> scale = Scale(0, 10, 100, 200)
         >>> scale(5), scale.ticks(2)
         (150.0, [0.0, 5.0, 10.0])
+        >>> scale = Scale(1, 100, 100, 200, ratio=True)
+        >>> scale(10), scale.ticks(4)
+        (150.0, [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0])
     """
 
     low: float
     high: float
     start: float
     end: float
+    ratio: bool = False
 
     def __call__(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+        low, high, at = map(self._log, (self.low, self.high, value)) if self.ratio else (self.low, self.high, value)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def _log(self, value: float) -> float:
+        """What is not above zero lies far below the range."""
+        return math.log(max(value, 0.01 * self.low))
 
     @classmethod
-    def around(cls, values: Sequence[float], start: float, end: float, margin: float = 0.06) -> Scale:
-        """A scale that shows all values with some air; a single value gets a range of its own."""
+    def around(
+        cls, values: Sequence[float], start: float, end: float, margin: float = 0.06, *, ratio: bool = False
+    ) -> Scale:
+        """A scale that shows all values with some air; a single value gets a range of its own.
+
+        A logarithmic one shows those above zero, and is linear if there is none.
+        """
+        positive = [value for value in values if value > 0]
+        if ratio and positive:
+            inner = cls.around([math.log(value) for value in positive], start, end, margin)
+            low, high = (math.exp(max(-_REACH, min(_REACH, edge))) for edge in (inner.low, inner.high))
+            return cls(low, high, start, end, ratio=True)
         low, high = min(values), max(values)
         air = margin * (high - low) or 0.05 * abs(high) or 1.0
         return cls(low - air, high + air, start, end)
@@ -96,7 +120,18 @@ class Scale:
         """Round values inside the range, about as many as wanted."""
         spacing = self.spacing(wanted)
         first, last = math.ceil(self.low / spacing - 1e-9), math.floor(self.high / spacing + 1e-9)
-        return [position * spacing for position in range(first, last + 1)]
+        even = [position * spacing for position in range(first, last + 1)]
+        factors = self._factors(wanted) if self.ratio else []
+        return even if len(even) > len(factors) or not self.ratio else factors
+
+    def _factors(self, wanted: int) -> list[float]:
+        """Powers of ten inside the range, with their doubles and halves where there is room."""
+        span = math.log10(self.high / self.low)
+        stride = math.ceil(span / (1.5 * wanted))
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        factors = (1, 2, 5) if 3 * span <= 1.75 * wanted else (1,)
+        found = (factor * 10.0**power for power in powers if power % stride == 0 for factor in factors)
+        return [value for value in found if self.low <= value <= self.high]
 
     def spacing(self, wanted: int) -> float:
         """The round distance between ticks."""
@@ -106,5 +141,15 @@ class Scale:
 
     def labelled(self, wanted: int) -> list[tuple[float, str]]:
         """The ticks and how to write them, with just enough decimals."""
-        places = max(0, -math.floor(math.log10(self.spacing(wanted)) + 1e-9))
-        return [(tick, f"{tick:,.{places}f}".replace("-", "−")) for tick in self.ticks(wanted)]
+        ticks = self.ticks(wanted)
+        finest = min((b - a for a, b in pairwise(ticks)), default=self.spacing(wanted))
+        places = max(0, -math.floor(math.log10(finest) + 1e-9))
+        return [(tick, _tick(tick, places)) for tick in ticks]
+
+
+def _tick(value: float, places: int) -> str:
+    if abs(value) < LARGE:
+        return f"{value:,.{places}f}".replace("-", "−")
+    power = exponent(value)
+    digits = f"{value / 10.0**power:.3g}".replace("-", "−")
+    return power_of_ten(power) if digits == "1" else f"{digits}·{power_of_ten(power)}"

@@ -9,9 +9,30 @@ are read as answers, and its scores. It does not know which head computes the lo
     (2, 'accuracy')
 """
 
-from motet.tasks.base import Inputs, Scores, Task
+from motet.tasks.base import Answers, Inputs, Scores, Task
 from motet.tasks.classification import Classification
+from motet.tasks.generation import Generation
+from motet.tasks.language import CausalLanguage, MaskedLanguage
+from motet.tasks.multilabel import MultiLabel
+from motet.tasks.ordinal import Ordinal
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
+from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 
-__all__ = ["Classification", "Inputs", "Regression", "Scores", "Tagging", "Task"]
+__all__ = [
+    "Answers",
+    "CausalLanguage",
+    "Classification",
+    "Generation",
+    "Inputs",
+    "MaskedLanguage",
+    "MultiLabel",
+    "Ordinal",
+    "Ranking",
+    "Regression",
+    "Scores",
+    "Spans",
+    "Tagging",
+    "Task",
+]

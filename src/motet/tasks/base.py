@@ -1,8 +1,10 @@
 """What every task is: columns, an answer shape, two losses, a decoding and scores.
 
-Answers are counted in *units*: a classified text has one unit, a tagged sentence one a word. Outputs of a head are
-logits of shape ``[units, outputs]``, targets have shape ``[units]``, over all rows of a batch in row order. So one
-reduction serves every shape: the sum over units, divided by their number in the whole step.
+A *row* is what the encoder reads at once. Most examples are one row; a long passage is several, cut in windows, and a
+query to rank candidates for is one row a candidate. Answers are counted in *units*: a classified row has one unit, a
+tagged sentence one a word. Outputs of a head are logits of shape ``[units, outputs]``, and targets are numbers, over
+all rows of a batch in row order. One reduction serves every shape: the sum of the losses, divided by the number of
+answers in the whole step.
 """
 
 from __future__ import annotations
@@ -17,23 +19,69 @@ from torch import Tensor
 from typing_extensions import Self
 
 from motet.errors import Problem, RecipeError, nearest
-from motet.metrics import METRICS, Score
+from motet.metrics.base import METRICS, Score
 
-__all__ = ["Inputs", "Scores", "Task"]
+__all__ = ["Answers", "Inputs", "Level", "Scores", "Task"]
 
-Level = Literal["text", "word"]
+Level = Literal["text", "word", "masked", "next", "sequence"]
 Scores = dict[str, Score]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Which columns a task reads, and whether they hold texts or lists of words.
+    """What a task reads. Tasks whose source and inputs are equal share one tokenised table and one pass of the encoder.
 
-    Tasks whose source and inputs are equal share one tokenised table and one pass of the encoder.
+    Args:
+        columns: one text, or the two of a pair.
+        words: the column holds lists of words rather than texts.
+        stride: the last column is read in windows that overlap by so many sub-words; None cuts it off.
+        template: a text with the columns in braces, which is read in their place.
+        hidden: share of the sub-words that are hidden, others in every step.
+        written: the column holds texts to be written, of at most so many sub-words; 0 for texts to be read.
     """
 
     columns: tuple[str, ...]
     words: bool = False
+    stride: int | None = None
+    template: str = ""
+    hidden: float = 0.0
+    written: int = 0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says to some rows of one task.
+
+    Args:
+        values: ``[units, width]``, row after row: logits, or what `Task.kept` leaves of them.
+        lengths: units of every row, ``[rows]``.
+        groups: the example that each row belongs to, counted from 0, ``[rows]``; None when every row is
+            an example.
+        records: the columns of every example's first row; empty where no answer needs them.
+        chars: for windows, begin and end in the text of every unit, ``[2 * units]`` a row.
+        texts: what was generated for each row.
+    """
+
+    values: np.ndarray
+    lengths: np.ndarray
+    groups: np.ndarray | None = None
+    records: Sequence[Mapping[str, Any]] = ()
+    chars: Sequence[np.ndarray] = ()
+    texts: Sequence[str] = ()
+
+    @property
+    def rows(self) -> list[np.ndarray]:
+        """The values of every row."""
+        return np.split(self.values, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
+
+    @property
+    def examples(self) -> list[np.ndarray]:
+        """The rows of every example."""
+        if self.groups is None:
+            return list(np.arange(len(self.lengths))[:, None])
+        if not len(self.groups):
+            return []
+        return np.split(np.argsort(self.groups, kind="stable"), np.cumsum(np.bincount(self.groups))[:-1])
 
 
 @dataclass(frozen=True)
@@ -57,6 +105,9 @@ class Task(ABC):
 
     level: ClassVar[Level]
     metrics: ClassVar[tuple[str, ...]]
+    compares_texts: ClassVar[bool] = False  # whether its answers or scores need the columns of the rows
+    answers_texts: ClassVar[bool] = True  # whether it has an answer to a text that nobody has answered
+    recordable: ClassVar[bool] = True  # whether a row is read in the same way in every step
 
     def __post_init__(self) -> None:
         problems = list(self.problems())
@@ -95,9 +146,39 @@ class Task(ABC):
         """The column that holds the true answers; a row in which it is null is not labelled."""
 
     @property
+    def written(self) -> Inputs | None:
+        """How true answers that are texts are tokenised; None where they are something else."""
+        return None
+
+    @property
+    def longest(self) -> int:
+        """Most sub-words to write."""
+        return 0
+
+    @property
+    def beams(self) -> int:
+        """Texts that are followed at a time while writing."""
+        return 1
+
+    @property
+    def learnt(self) -> int:
+        """Rows of `outputs` numbers that depend on no text and stand behind the logits of every chunk."""
+        return 0
+
+    @property
+    def group(self) -> str:
+        """The column whose equal values tie rows into one example; empty when every row is one."""
+        return ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the task reads or answers."""
+        return tuple(dict.fromkeys(filter(None, (*self.inputs.columns, self.target, self.group))))
+
+    @property
     @abstractmethod
     def outputs(self) -> int:
-        """Logits per unit; known once the task is resolved."""
+        """Logits per unit, known once the task is resolved; 0 where each is a word of the vocabulary."""
 
     @property
     @abstractmethod
@@ -116,26 +197,77 @@ class Task(ABC):
     def complaint(self, answer: Any, row: Mapping[str, Any]) -> str:
         """What is wrong with one true answer, as the end of a sentence; empty if nothing is."""
 
+    def barren(self, answers: Sequence[Any]) -> bool:
+        """Whether an example of several rows with these answers teaches nothing and counts in no score."""
+        return False
+
     @abstractmethod
     def encode(self, answer: Any) -> Sequence[float]:
-        """One true answer as the numbers of its units."""
+        """One true answer as numbers: one for each unit, unless the shape says otherwise."""
 
-    def labelled(self, target: Tensor) -> int:
-        """How many of the units ``[units]`` have a true answer; the true-label loss is their mean."""
-        return target.numel()
+    @property
+    def generates(self) -> bool:
+        """Whether its scores need texts to be written."""
+        return False
+
+    def soft_width(self, vocabulary: int) -> int:
+        """Numbers a unit that `soft` leaves."""
+        return self.outputs or vocabulary
+
+    def fit(self, target: np.ndarray, units: int) -> np.ndarray:
+        """The target of a row of which only so many units were read."""
+        return target
+
+    def align(self, target: np.ndarray, chars: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One target for each window of a passage.
+
+        Args:
+            target: what `encode` made of the answer.
+            chars: for each window, begin and end in the passage of every unit, ``[2 * units]``.
+        """
+        raise TypeError(f"{type(self).__name__} reads no windows")
+
+    def labelled(self, target: Tensor, lengths: np.ndarray) -> int:
+        """How many answers the true-label loss of these rows is the sum of."""
+        return int(lengths.sum())
+
+    def answered(self, lengths: np.ndarray) -> int:
+        """How many answers the distillation loss of these rows is the sum of."""
+        return int(lengths.sum())
 
     @abstractmethod
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The true-label loss, summed over units: logits ``[units, outputs]``, target ``[units]``."""
+    def loss(self, logits: Tensor, target: Tensor, lengths: np.ndarray) -> Tensor:
+        """The true-label loss, summed over answers.
+
+        Args:
+            logits: ``[units, outputs]``.
+            target: encoded true answers of all rows, one after the other.
+            lengths: units of each row; of each example for a task whose rows are tied by `group`.
+        """
 
     @abstractmethod
-    def distillation(self, logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-        """The loss against recorded logits of the task's best weights, summed over units."""
+    def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
+        """The loss against the task's best weights, summed over answers.
+
+        Args:
+            logits: ``[units, outputs]``.
+            teacher: what `soft` makes of the teacher's logits, ``[units, width]``.
+            lengths: as in `loss`.
+            temperature: softens teacher and student.
+        """
+
+    def soft(self, logits: Tensor, lengths: np.ndarray) -> Tensor:
+        """What is kept of a teacher's logits, ``[units, width]``."""
+        return logits
+
+    def kept(self, logits: Tensor, target: Tensor | None, lengths: np.ndarray) -> Tensor:
+        """What decoding and scores need of the logits, ``[units, width]``."""
+        return logits
 
     @abstractmethod
-    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> list[dict[str, Any]]:
-        """Logits ``[units, outputs]`` of rows with `lengths` units each, as answers for people, one a row."""
+    def decode(self, answers: Answers) -> list[dict[str, Any]]:
+        """Answers for people, one an example."""
 
     @abstractmethod
-    def score(self, logits: np.ndarray, lengths: np.ndarray, targets: Sequence[np.ndarray]) -> Scores:
-        """Every metric of the shape, from the logits of all rows and the encoded true answers of each row."""
+    def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
+        """Every metric of the shape, from the answers to all rows and the encoded true answers of each row."""

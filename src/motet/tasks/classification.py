@@ -14,12 +14,20 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import Self
 
-from motet import metrics
 from motet.errors import DataError, Problem, nearest
+from motet.metrics.classification import classification
 from motet.registry import register
-from motet.tasks.base import Inputs, Level, Scores, Task
+from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 
-__all__ = ["Classification", "class_problems", "cross_entropy", "soft_cross_entropy", "text_columns"]
+__all__ = [
+    "Classification",
+    "class_problems",
+    "cross_entropy",
+    "natural",
+    "soft_cross_entropy",
+    "text_columns",
+    "text_problems",
+]
 
 
 @register("task", "classification")
@@ -33,6 +41,7 @@ class Classification(Task):
     Args:
         text: the column of the text, or two columns for a pair.
         label: the column of the label.
+        words: the column holds lists of words; `Tagging` of the same column is then read in the same pass.
         classes: all labels; by default those found in the training split, sorted.
         positive: the label that `f1_positive` is about; by default the last one.
         label_smoothing: share of the target spread evenly over all labels.
@@ -49,6 +58,7 @@ class Classification(Task):
     _: KW_ONLY
     text: str | tuple[str, str] = "text"
     label: str = "label"
+    words: bool = False
     classes: tuple[str, ...] = ()
     positive: str = ""
     label_smoothing: float = 0.0
@@ -59,6 +69,7 @@ class Classification(Task):
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         yield from class_problems(self.classes, self.label_smoothing)
+        yield from text_problems(self.text, self.words)
         if self.positive and self.classes and self.positive not in self.classes:
             yield Problem(
                 "positive", f"is not one of the labels. {nearest(self.positive, self.classes)}", self.positive
@@ -66,7 +77,7 @@ class Classification(Task):
 
     @property
     def inputs(self) -> Inputs:
-        return Inputs(text_columns(self.text))
+        return Inputs(text_columns(self.text), words=self.words)
 
     @property
     def target(self) -> str:
@@ -91,7 +102,7 @@ class Classification(Task):
                     remedy=f"Is `{self.label}` the right column?",
                 )
             )
-        classes = self.classes or tuple(sorted(counts, key=_natural))
+        classes = self.classes or tuple(sorted(counts, key=natural))
         return replace(self, classes=classes, positive=self.positive or classes[-1])
 
     def complaint(self, answer: Any, row: Mapping[str, Any]) -> str:
@@ -104,30 +115,34 @@ class Classification(Task):
     def encode(self, answer: Any) -> Sequence[float]:
         return (self.classes.index(str(answer)),)
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, lengths: np.ndarray) -> Tensor:
         return cross_entropy(logits, target, self.label_smoothing)
 
-    def distillation(self, logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         return soft_cross_entropy(logits, teacher, temperature)
 
-    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> list[dict[str, Any]]:
-        chances = softmax(logits)
+    def decode(self, answers: Answers) -> list[dict[str, Any]]:
+        chances = softmax(answers.values)
         return [
             {"label": self.classes[int(row.argmax())], "scores": dict(zip(self.classes, row.tolist(), strict=True))}
             for row in chances
         ]
 
-    def score(self, logits: np.ndarray, lengths: np.ndarray, targets: Sequence[np.ndarray]) -> Scores:
+    def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
         truth = np.concatenate([np.zeros(0), *targets]).astype(np.int64)
-        guess = logits.argmax(axis=1)
-        return metrics.classification(
-            truth, guess, classes=len(self.classes), positive=self.classes.index(self.positive)
-        )
+        guess = answers.values.argmax(axis=1)
+        return classification(truth, guess, classes=len(self.classes), positive=self.classes.index(self.positive))
 
 
 def text_columns(text: str | Sequence[str]) -> tuple[str, ...]:
     """One or two column names, as a tuple."""
     return (text,) if isinstance(text, str) else tuple(text)
+
+
+def text_problems(text: str | Sequence[str], words: bool) -> Iterable[Problem]:
+    """What is wrong with the way in which a text or a pair is read."""
+    if words and len(text_columns(text)) > 1:
+        yield Problem("words", "must be false for a pair: words are read from one column alone", "true")
 
 
 def class_problems(classes: tuple[str, ...], label_smoothing: float) -> Iterable[Problem]:
@@ -168,7 +183,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 IGNORED = -100  # the target of a unit that has no true label
 
 
-def _natural(label: str) -> tuple[int, float, str]:
+def natural(label: str) -> tuple[int, float, str]:
     """Numbers by value, then words by spelling; `nan` has no place among numbers."""
     with suppress(ValueError):
         number = float(label)

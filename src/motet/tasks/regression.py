@@ -11,11 +11,11 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
-from motet import metrics
 from motet.errors import DataError, Problem
+from motet.metrics.regression import regression
 from motet.registry import register
-from motet.tasks.base import Inputs, Level, Scores, Task
-from motet.tasks.classification import text_columns
+from motet.tasks.base import Answers, Inputs, Level, Scores, Task
+from motet.tasks.classification import text_columns, text_problems
 
 __all__ = ["Regression"]
 
@@ -31,6 +31,7 @@ class Regression(Task):
     Args:
         text: the column of the text, or two columns for a pair.
         value: the column of the number.
+        words: the column holds lists of words; `Tagging` of the same column is then read in the same pass.
         mean: subtracted from every value; by default the training mean.
         scale: divides every value; by default the training standard deviation.
 
@@ -46,6 +47,7 @@ class Regression(Task):
     _: KW_ONLY
     text: str | tuple[str, str] = "text"
     value: str = "value"
+    words: bool = False
     mean: float | None = None
     scale: float | None = None
 
@@ -54,6 +56,7 @@ class Regression(Task):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
+        yield from text_problems(self.text, self.words)
         if self.scale is not None and not 0 < self.scale < math.inf:
             yield Problem("scale", "must be a positive number", str(self.scale))
         if self.mean is not None and not math.isfinite(self.mean):
@@ -61,7 +64,7 @@ class Regression(Task):
 
     @property
     def inputs(self) -> Inputs:
-        return Inputs(text_columns(self.text))
+        return Inputs(text_columns(self.text), words=self.words)
 
     @property
     def target(self) -> str:
@@ -97,19 +100,19 @@ class Regression(Task):
         mean, scale = self._normalisation()
         return ((float(answer) - mean) / scale,)
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, lengths: np.ndarray) -> Tensor:
         return (logits.float().squeeze(-1) - target.float()).square().sum()
 
-    def distillation(self, logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         return (logits.float() - teacher.float()).square().sum()
 
-    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> list[dict[str, Any]]:
-        return [{"value": value} for value in self._denormalise(logits).tolist()]
+    def decode(self, answers: Answers) -> list[dict[str, Any]]:
+        return [{"value": value} for value in self._denormalise(answers.values).tolist()]
 
-    def score(self, logits: np.ndarray, lengths: np.ndarray, targets: Sequence[np.ndarray]) -> Scores:
+    def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
         mean, scale = self._normalisation()
         truth = np.concatenate([np.zeros(0), *targets]) * scale + mean
-        return metrics.regression(truth, self._denormalise(logits))
+        return regression(truth, self._denormalise(answers.values))
 
     def _denormalise(self, logits: np.ndarray) -> np.ndarray:
         mean, scale = self._normalisation()

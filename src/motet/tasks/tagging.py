@@ -7,14 +7,17 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn import functional
 from typing_extensions import Self
 
-from motet import metrics
 from motet.errors import DataError, Problem, nearest
+from motet.metrics.tagging import tagging
 from motet.registry import register
-from motet.tasks.base import Inputs, Level, Scores, Task
+from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 from motet.tasks.classification import IGNORED, class_problems, cross_entropy, soft_cross_entropy
+from motet.tasks.crf import Transitions, log_marginals, negative_log_likelihood, viterbi
 
 __all__ = ["Tagging"]
 
@@ -34,6 +37,9 @@ class Tagging(Task):
         classes: all labels; by default those found in the training split, sorted.
         outside: the label of words that are part of nothing; by default ``O`` if there is one, else the first.
         label_smoothing: share of the target spread evenly over all labels.
+        crf: learn which labels follow which too, in a linear-chain conditional random field. The loss is then the mean
+            negative log-likelihood a word, the best sequence is the answer, and what is distilled are the chances of
+            each label given the whole sentence. Source: Lafferty, McCallum, Pereira 2001, "Conditional Random Fields".
 
     Relations:
         `Classification` gives one label to the whole text.
@@ -50,6 +56,7 @@ class Tagging(Task):
     classes: tuple[str, ...] = ()
     outside: str = ""
     label_smoothing: float = 0.0
+    crf: bool = False
 
     level: ClassVar[Level] = "word"
     metrics: ClassVar[tuple[str, ...]] = ("span_f1", "token_accuracy", "token_macro_f1")
@@ -57,6 +64,8 @@ class Tagging(Task):
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         yield from class_problems(self.classes, self.label_smoothing)
+        if self.crf and self.label_smoothing:
+            yield Problem("label_smoothing", "must be 0 with `crf`", str(self.label_smoothing))
         if self.outside and self.classes and self.outside not in self.classes:
             yield Problem("outside", f"is not one of the labels. {nearest(self.outside, self.classes)}", self.outside)
 
@@ -71,6 +80,10 @@ class Tagging(Task):
     @property
     def outputs(self) -> int:
         return len(self.classes)
+
+    @property
+    def learnt(self) -> int:
+        return len(self.classes) + 2 if self.crf else 0
 
     @property
     def answer(self) -> str:
@@ -104,28 +117,53 @@ class Tagging(Task):
     def encode(self, answer: Any) -> Sequence[float]:
         return [IGNORED if tag is None else self.classes.index(str(tag)) for tag in answer]
 
-    def labelled(self, target: Tensor) -> int:
+    def fit(self, target: np.ndarray, units: int) -> np.ndarray:
+        return target[:units]
+
+    def labelled(self, target: Tensor, lengths: np.ndarray) -> int:
         return int((target != IGNORED).sum())
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(logits, target, self.label_smoothing)
+    def loss(self, logits: Tensor, target: Tensor, lengths: np.ndarray) -> Tensor:
+        if not self.crf:
+            return cross_entropy(logits, target, self.label_smoothing)
+        emissions, transitions = self._parts(logits)
+        return negative_log_likelihood(emissions, target.long(), lengths, transitions, ignored=IGNORED)
 
-    def distillation(self, logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-        return soft_cross_entropy(logits, teacher, temperature)
+    def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
+        if not self.crf:
+            return soft_cross_entropy(logits, teacher, temperature)
+        emissions, transitions = self._parts(logits)
+        return soft_cross_entropy(log_marginals(emissions, lengths, transitions), teacher, temperature)
 
-    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> list[dict[str, Any]]:
-        return [{"tags": [self.classes[i] for i in row]} for row in self._best(logits, lengths)]
+    def soft(self, logits: Tensor, lengths: np.ndarray) -> Tensor:
+        if not self.crf:
+            return logits
+        emissions, transitions = self._parts(logits)
+        return log_marginals(emissions, lengths, transitions)
 
-    def score(self, logits: np.ndarray, lengths: np.ndarray, targets: Sequence[np.ndarray]) -> Scores:
+    def kept(self, logits: Tensor, target: Tensor | None, lengths: np.ndarray) -> Tensor:
+        """The logits; 1 for each label of the best sequence and 0 for the others where labels depend on each other."""
+        if not self.crf:
+            return logits
+        emissions, transitions = self._parts(logits)
+        return functional.one_hot(torch.from_numpy(viterbi(emissions, lengths, transitions)), self.outputs)
+
+    def decode(self, answers: Answers) -> list[dict[str, Any]]:
+        return [{"tags": [self.classes[i] for i in row]} for row in self._best(answers)]
+
+    def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
         outside = self.classes.index(self.outside)
         guesses = []
-        for best, truth in zip(self._best(logits, lengths), targets, strict=True):
+        for best, truth in zip(self._best(answers), targets, strict=True):
             whole = np.full(len(truth), outside)
             whole[: len(best)] = best[: len(truth)]
             guesses.append(whole)
-        return metrics.tagging([truth.astype(np.int64) for truth in targets], guesses, self.classes, ignored=IGNORED)
+        return tagging([truth.astype(np.int64) for truth in targets], guesses, self.classes, ignored=IGNORED)
 
-    @staticmethod
-    def _best(logits: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        best = logits.argmax(axis=1) if len(logits) else np.zeros(0, dtype=np.int64)
-        return np.split(best, np.cumsum(lengths))[:-1]  # what is left behind the last row is empty
+    def _parts(self, logits: Tensor) -> tuple[Tensor, Transitions]:
+        """The logits of words, and the scores of labels behind one another, at the beginning and at the end."""
+        learnt = logits[-self.learnt :].float()
+        return logits[: -self.learnt], Transitions(between=learnt[:-2], start=learnt[-2], end=learnt[-1])
+
+    def _best(self, answers: Answers) -> list[np.ndarray]:
+        return [row.argmax(axis=1) if len(row) else np.zeros(0, dtype=np.int64) for row in answers.rows]

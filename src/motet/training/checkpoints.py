@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from motet.runs import RunFolder, remove, write_atomically
 __all__ = ["Checkpoints"]
 
 Tensors = Mapping[str, Tensor]
+_SHARED = "shared"  # in the header of the weights: further names of tensors that are tied, such as embeddings
 
 
 class Checkpoints:
@@ -44,7 +45,9 @@ class Checkpoints:
 
         def write(path: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
-            save_file(dict(model), path / "model.safetensors")
+            own, shared = _once(model)
+            header = {"metadata": {_SHARED: json.dumps(shared)}} if shared else {}
+            save_file(own, path / "model.safetensors", **header)
             save_file(dict(optimiser), path / "optimiser.safetensors")
             (path / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
 
@@ -53,8 +56,11 @@ class Checkpoints:
         return sum(file.stat().st_size for file in folder.iterdir())
 
     def weights(self, name: str) -> dict[str, Tensor]:
-        """The weights of a snapshot."""
-        return self._tensors(name, "model.safetensors")
+        """The weights of a snapshot, every name included of those that share one tensor."""
+        weights = self._tensors(name, "model.safetensors")
+        with safe_open(self._run.checkpoints / name / "model.safetensors", "pt") as file:
+            shared: dict[str, str] = json.loads((file.metadata() or {}).get(_SHARED, "{}"))
+        return {**weights, **{other: weights[of] for other, of in shared.items()}}
 
     def moments(self, name: str) -> dict[str, Tensor]:
         """The optimiser's moments of a snapshot."""
@@ -110,6 +116,20 @@ class Checkpoints:
             raise RunError(f"{path} is missing: the run folder is incomplete.") from error
         except SafetensorError as error:
             raise RunError(f"{path} is damaged ({error}). Other snapshots are in {path.parent.parent}.") from error
+
+
+def _once(tensors: Tensors) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor under the first of its names, and its further names with that one."""
+    first: dict[tuple[object, ...], str] = {}
+    own: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        place = (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        if tensor.numel() and first.setdefault(place, name) != name:
+            shared[name] = first[place]
+        else:
+            own[name] = tensor
+    return own, shared
 
 
 def _disk_full_is_os_error(write: Any) -> Any:

@@ -7,11 +7,10 @@ not depend on how many processes there are.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -20,6 +19,8 @@ from torch import Tensor, nn
 from motet.errors import Problem, RecipeError
 
 __all__ = ["Devices", "faster_in_bf16"]
+
+Found = TypeVar("Found")
 
 Item = TypeVar("Item")
 
@@ -70,17 +71,6 @@ class Devices:
         """This process's part of a sequence."""
         return items[self.rank :: self.count] if self.count > 1 else items
 
-    def assign(self, sizes: Sequence[int]) -> list[int]:
-        """Which of the pieces of these sizes this process takes, so that all have about the same to do."""
-        loads = [0] * self.count
-        mine = []
-        for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-            rank = loads.index(min(loads))
-            loads[rank] += sizes[index]
-            if rank == self.rank:
-                mine.append(index)
-        return sorted(mine)
-
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Add up the gradients of all processes, in one message."""
         if self.count == 1:
@@ -98,11 +88,11 @@ class Devices:
         total: Tensor = self._accelerator.reduce(tensor, reduction="sum")
         return total
 
-    def gather(self, pieces: dict[str, dict[int, np.ndarray]]) -> dict[str, dict[int, np.ndarray]]:
+    def gather(self, pieces: dict[str, dict[int, Found]]) -> dict[str, dict[int, Found]]:
         """Join what the processes have found for different rows."""
         if self.count == 1:
             return pieces
-        joined: dict[str, dict[int, np.ndarray]] = {name: {} for name in pieces}
+        joined: dict[str, dict[int, Found]] = {name: {} for name in pieces}
         for part in gather_object([pieces]):
             for name, rows in part.items():
                 joined[name].update(rows)

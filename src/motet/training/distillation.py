@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from motet.data.batches import Chunk
-from motet.data.corpus import Examples
 from motet.data.encoding import Ragged
+from motet.data.examples import Examples
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import write_atomically
@@ -47,9 +47,9 @@ class SoftLabels:
     @classmethod
     def write(cls, path: Path, predictions: Predictions, ids: list[str], metadata: Mapping[str, Any]) -> None:
         """Write the file, atomically."""
-        outputs = predictions.logits.shape[1]
+        outputs = predictions.values.shape[1]
         offsets = np.concatenate([[0], np.cumsum(predictions.lengths * outputs)])
-        values = pa.array(predictions.logits.astype(np.float32).reshape(-1))
+        values = pa.array(predictions.values.astype(np.float32).reshape(-1))
         logits = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
         described = {"motet": json.dumps({**metadata, "outputs": outputs})}
         schema = pa.schema([("id", pa.string()), ("logits", pa.large_list(pa.float32()))], metadata=described)
@@ -133,9 +133,10 @@ class OnlineTeacher(Teacher):
         self._model = copy.deepcopy(model.arrangement)
         self._model.load_state_dict({name.removeprefix("arrangement."): w for name, w in weights.items()})
         self._model.requires_grad_(False).eval()
+        self._tasks = model.tasks
         self._devices = devices
 
     def logits(self, chunk: Chunk, task: str) -> Tensor:
         with torch.no_grad(), self._devices.autocast():
             logits: Tensor = self._model(chunk.part(task))[task]
-        return logits
+            return self._tasks[task].soft(logits, chunk.owned[task].lengths)

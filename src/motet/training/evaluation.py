@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from motet.data.corpus import Examples, counts, load_corpus
+from motet.data.corpus import load_corpus
+from motet.data.examples import Examples, counts
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder
-from motet.tasks.base import Scores
+from motet.tasks.base import Answers, Scores
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 
@@ -22,29 +23,41 @@ __all__ = ["Predictions", "evaluate", "evaluate_run", "plain", "predict_examples
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of one task for all its examples.
+    """What one task says to all its rows.
 
     Args:
-        logits: ``[units, outputs]``, example after example.
-        lengths: units of each example.
+        values: ``[units, width]``, row after row.
+        lengths: units of each row.
     """
 
-    logits: np.ndarray
+    values: np.ndarray
     lengths: np.ndarray
 
 
 def predict_examples(
-    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int = 4096
+    model: MultiTaskModel,
+    examples: Mapping[str, Examples],
+    devices: Devices,
+    largest: int = 4096,
+    *,
+    soft: bool = False,
 ) -> dict[str, Predictions]:
-    """Logits of every task for its examples; rows that several tasks read are encoded once.
+    """What every task says to its examples; rows that several tasks read are encoded once.
 
     The model is put into evaluation mode and back; no generator is touched.
+
+    Args:
+        model: asked.
+        examples: by task.
+        devices: of this process.
+        largest: tokens in a chunk.
+        soft: what distillation needs of the logits rather than what scores need.
     """
     training = model.training
     model.eval()
     found: dict[str, Predictions] = {}
     for names in _groups(examples):
-        found.update(_read_group(model, {name: examples[name] for name in names}, devices, largest))
+        found.update(_read_group(model, {name: examples[name] for name in names}, devices, largest, soft))
     model.train(training)
     return {name: found[name] for name in examples}
 
@@ -54,9 +67,32 @@ def evaluate(model: MultiTaskModel, examples: Mapping[str, Examples], devices: D
     scores = {}
     for name, predictions in predict_examples(model, examples, devices).items():
         of_task = examples[name]
-        targets = [of_task.target(i) for i in range(len(of_task))]
-        scores[name] = model.tasks[name].score(predictions.logits, predictions.lengths, targets)
+        targets = [of_task.target(row) for row in range(len(of_task.rows))]
+        texts = write_examples(model, of_task, devices) if of_task.task.generates else []
+        scores[name] = model.tasks[name].score(_answers(predictions, of_task, texts), targets)
     return scores
+
+
+def write_examples(model: MultiTaskModel, examples: Examples, devices: Devices) -> list[str]:
+    """The texts that the model writes for all rows of one task."""
+    pieces: dict[int, str] = {}
+    with devices.autocast():
+        for here, texts in model.write(examples.tokens, devices.share(examples.rows), examples.task.name):
+            pieces.update(zip(here.tolist(), texts, strict=True))
+    pieces = devices.gather({examples.task.name: pieces})[examples.task.name]
+    return [pieces[int(row)] for row in examples.rows]
+
+
+def _answers(predictions: Predictions, examples: Examples, texts: Sequence[str]) -> Answers:
+    chars = examples.tokens.chars
+    return Answers(
+        predictions.values,
+        predictions.lengths,
+        examples.groups,
+        examples.records() if examples.task.compares_texts else (),
+        () if chars is None else [chars[int(row)] for row in examples.rows],
+        texts,
+    )
 
 
 def plain(scores: Mapping[str, Scores]) -> dict[str, Any]:
@@ -72,15 +108,16 @@ def _groups(examples: Mapping[str, Examples]) -> Iterator[list[str]]:
 
 
 def _read_group(
-    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int
+    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int, soft: bool
 ) -> dict[str, Predictions]:
     tokens = next(iter(examples.values())).tokens
     rows = np.unique(np.concatenate([of_task.rows for of_task in examples.values()]))
     pieces: dict[str, dict[int, np.ndarray]] = {name: {} for name in examples}
     with devices.autocast():
-        for found, here in model.read(tokens, devices.share(rows), list(examples), largest):
-            for name, (logits, lengths) in found.items():
-                parts = np.split(logits, np.cumsum(lengths)[:-1])
+        mine = devices.share(rows)
+        for found in model.read(tokens, mine, list(examples), largest, examples=examples, soft=soft):
+            for name, (here, values, lengths) in found.items():
+                parts = np.split(values, np.cumsum(lengths)[:-1])
                 pieces[name].update(zip(here.tolist(), parts, strict=True))
     pieces = devices.gather(pieces)
     return {name: _in_order(examples[name].rows, pieces[name]) for name in examples}

@@ -11,7 +11,7 @@ from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.balancing.base import Balance
 from motet.balancing.losses.sum import Sum
 from motet.data.sources import as_source
-from motet.encoders import Encoder
+from motet.encoders.loading import Encoder
 from motet.errors import Problem, RecipeError
 from motet.registry import describe
 from motet.sampling.base import Sampler

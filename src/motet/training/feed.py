@@ -24,15 +24,18 @@ class Feed:
         corpus: the examples.
         experiment: for its sampler, token budget and seed.
         padding: how rows are put into chunks.
+        shards: processes that share the work.
     """
 
-    def __init__(self, corpus: Corpus, experiment: Experiment, padding: Padding) -> None:
+    def __init__(self, corpus: Corpus, experiment: Experiment, padding: Padding, shards: int = 1) -> None:
         training = experiment.training
         self._examples = corpus.examples("train")
         self._padding = padding
+        self._shards = shards
+        self._hides = any(task.inputs.hidden for task in corpus.tasks.values())
         self._single = training.batches == "single"
         self.streams = {stream.name: stream for stream in streams_of(corpus, training.seed)}
-        self.shares = experiment.sampler.shares({name: len(stream.rows) for name, stream in self.streams.items()})
+        self.shares = experiment.sampler.shares({name: len(stream) for name, stream in self.streams.items()})
         mean_length = sum(self.shares[name] * stream.mean_length for name, stream in self.streams.items())
         self.rows_per_step = training.tokens_per_batch / mean_length
         self._owed = dict.fromkeys(self.streams, 0.0)
@@ -50,15 +53,15 @@ class Feed:
             stream = self.streams[name]
             owners = {task: self._examples[task] for task in stream.tasks if task in live}
             if owners and count:
-                drawn.append((owners, stream.draw(count)))
-        chunks = training_chunks(drawn, self._padding)
-        for chunk in chunks:
-            for task, owned in chunk.owned.items():
-                self.drawn[task] += len(owned.rows)
-        return chunks
+                rows = stream.draw(count)
+                drawn.append((owners, rows))
+                for task, examples in owners.items():
+                    self.drawn[task] += examples.count(rows)
+        salt = int(self._random.integers(2**32)) if self._hides else 0
+        return training_chunks(drawn, self._padding, shards=self._shards, salt=salt)
 
     def _counts(self, live: Collection[str]) -> dict[str, int]:
-        """Rows of every stream; what a step rounds off is made up by the next."""
+        """Examples of every stream; what a step rounds off is made up by the next."""
         open_ = [name for name, stream in self.streams.items() if any(task in live for task in stream.tasks)]
         if self._single:
             chances = np.asarray([self.shares[name] for name in open_])
@@ -79,9 +82,9 @@ class Feed:
         return self.drawn[task] / len(self._examples[task])
 
     def task_rows(self) -> dict[str, float]:
-        """Rows of a step that each task labels, on average; a row that two tasks label counts for both."""
+        """Examples of a step that each task labels, on average; a row that two tasks label counts for both."""
         return {
-            task: self.rows_per_step * self.shares[name] * len(self._examples[task]) / len(stream.rows)
+            task: self.rows_per_step * self.shares[name] * len(self._examples[task]) / len(stream)
             for name, stream in self.streams.items()
             for task in stream.tasks
         }

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from motet.data.corpus import Examples
-from motet.metrics import METRICS
+from motet.data.examples import Examples
+from motet.metrics.base import METRICS
 from motet.tasks.base import Scores
 from motet.training.convergence import Check, Patience, Tracker
 from motet.training.evaluation import evaluate, plain

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from motet.data.batches import Chunk, Owned
@@ -62,47 +64,106 @@ class Objective:
         Args:
             chunks: of the whole global batch.
         """
-        units = _units(chunks, self.model.tasks)
+        tasks = self.model.tasks
+        sizes = {name: _sizes(tasks[name], owned) for name, owned in _by_task(chunks).items()}
+        said: dict[str, list[_Said]] = {}
         sums: dict[str, Tensor] = {}
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
-            for index in self.devices.assign([chunk.padded for chunk in chunks]):
-                chunk = chunks[index].to(self.devices.device)
-                for name, values in self.model(chunk).items():
-                    loss = self._loss(name, values, chunk, units[name])
-                    sums[name] = sums[name] + loss if name in sums else loss
-        return {name: self.model.tasks[name].weight * loss for name, loss in sums.items()}
+            for chunk in (chunk for chunk in chunks if chunk.shard == self.devices.rank):
+                chunk = chunk.to(self.devices.device)
+                for name, logits in self.model(chunk).items():
+                    teacher = self.held[name].teacher.logits(chunk, name) if name in self.held else None
+                    piece = _Said(logits, teacher, chunk.owned[name])
+                    if tasks[name].group:
+                        said.setdefault(name, []).append(piece)  # an example may lie in several chunks
+                    else:
+                        loss = self._loss(name, piece, sizes[name])
+                        sums[name] = sums[name] + loss if name in sums else loss
+            sums |= {name: self._loss(name, _joined(pieces), sizes[name]) for name, pieces in said.items()}
+        return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
 
-    def _loss(self, name: str, logits: Tensor, chunk: Chunk, units: _Units) -> Tensor:
-        task, owned = self.model.tasks[name], chunk.owned[name]
+    def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
+        task = self.model.tasks[name]
         if name not in self.held:
-            return _truth(task, logits, owned) / max(1, units.labelled)
-        held = self.held[name]
-        teacher = held.teacher.logits(chunk, name)
-        soft = task.distillation(logits, teacher, held.response.temperature) / max(1, units.all)
-        if not held.response.blend:
-            return held.response.weight * soft
-        share = held.response.weight
-        return share * soft + (1 - share) * _truth(task, logits, owned) / max(1, units.labelled)
+            return _truth(task, said) / max(1, sizes.labelled)
+        response = self.held[name].response
+        if said.teacher is None:
+            raise ValueError(f"nothing to hold {name} by")
+        soft = task.distillation(said.logits, said.teacher, said.owned.lengths, response.temperature)
+        soft = soft / max(1, sizes.answered)
+        if not response.blend:
+            return response.weight * soft
+        return response.weight * soft + (1 - response.weight) * _truth(task, said) / max(1, sizes.labelled)
 
 
-@dataclass
-class _Units:
-    labelled: int = 0
-    all: int = 0
+@dataclass(frozen=True)
+class _Said:
+    """What model and teacher say to some rows of a task."""
+
+    logits: Tensor
+    teacher: Tensor | None
+    owned: Owned
 
 
-def _truth(task: Task, logits: Tensor, owned: Owned) -> Tensor:
-    if owned.target is None:
-        raise ValueError("a chunk without targets has no true-label loss")
-    return task.loss(logits, owned.target)
+@dataclass(frozen=True)
+class _Sizes:
+    """How many answers the losses of a task are the sums of."""
+
+    labelled: int
+    answered: int
 
 
-def _units(chunks: Sequence[Chunk], tasks: Mapping[str, Task]) -> Mapping[str, _Units]:
-    units: dict[str, _Units] = {}
+def _by_task(chunks: Sequence[Chunk]) -> dict[str, list[Owned]]:
+    found: dict[str, list[Owned]] = {}
     for chunk in chunks:
         for name, owned in chunk.owned.items():
-            of_task = units.setdefault(name, _Units())
-            if owned.target is not None:
-                of_task.labelled += tasks[name].labelled(owned.target)
-                of_task.all += owned.target.numel()
-    return units
+            found.setdefault(name, []).append(owned)
+    return found
+
+
+def _sizes(task: Task, parts: Sequence[Owned]) -> _Sizes:
+    parts = [_tied(parts)] if task.group else parts
+    labelled = [0 if p.target is None else task.labelled(p.target, p.lengths) for p in parts]
+    return _Sizes(sum(labelled), sum(task.answered(p.lengths) for p in parts))
+
+
+def _truth(task: Task, said: _Said) -> Tensor:
+    if said.owned.target is None:
+        raise ValueError("a chunk without targets has no true-label loss")
+    return task.loss(said.logits, said.owned.target, said.owned.lengths)
+
+
+def _joined(pieces: Sequence[_Said]) -> _Said:
+    """The rows of several chunks, those of an example one after the other."""
+    order = torch.from_numpy(_order(piece.owned for piece in pieces)).to(pieces[0].logits.device)
+    teachers = [piece.teacher for piece in pieces if piece.teacher is not None]
+    return _Said(
+        torch.cat([piece.logits for piece in pieces])[order],
+        torch.cat(teachers)[order] if teachers else None,
+        _tied([piece.owned for piece in pieces]),
+    )
+
+
+def _tied(parts: Sequence[Owned]) -> Owned:
+    """Rows of one unit each, by example, with the size of every example as its length."""
+    order = _order(parts)
+    groups = np.concatenate([_groups(part) for part in parts])[order]
+    targets = [part.target for part in parts if part.target is not None]
+    return replace(
+        parts[0],
+        lengths=np.unique(groups, return_counts=True)[1],
+        target=torch.cat(targets)[torch.from_numpy(order).to(targets[0].device)] if targets else None,
+    )
+
+
+def _order(parts: Iterable[Owned]) -> np.ndarray:
+    """The rows by example, and within one as they lie in the table."""
+    both = [(_groups(part), part.examples) for part in parts]
+    groups, rows = (np.concatenate(column) for column in zip(*both, strict=True))
+    return np.lexsort([rows, groups])
+
+
+def _groups(owned: Owned) -> np.ndarray:
+    if owned.groups is None:
+        raise ValueError("rows that are not tied together")
+    return owned.groups

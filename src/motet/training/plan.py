@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from motet.data.batches import Padding
-from motet.data.corpus import Corpus, Examples, load_corpus
+from motet.data.corpus import Corpus, load_corpus
+from motet.data.coverage import coverage
+from motet.data.examples import Examples
 from motet.data.sources import as_source
-from motet.encoders import load_tokenizer, locate
+from motet.encoders.loading import load_tokenizer, locate
 from motet.errors import DataError, Problem
 from motet.model import MultiTaskModel, build
 from motet.registry import part_name
@@ -21,6 +22,8 @@ from motet.tasks.base import Task
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
+from motet.training.footprint import bytes_per_token, soft_label_bytes
+from motet.training.responses import Distill
 from motet.training.trainer import seed_everything
 
 __all__ = ["Prepared", "prepare"]
@@ -70,7 +73,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     model = build(experiment.encoder, experiment.architecture, corpus.tasks)
     if devices.rank:
         torch.manual_seed(training.seed + devices.rank)  # equal weights, but dropout of its own in every process
-    feed = Feed(corpus, experiment, Padding(pad=cast(int, tokenizer.pad_token_id)))
+    feed = Feed(corpus, experiment, model.padding(), devices.count)
     if training.check_every is None:
         experiment = replace(experiment, training=replace(training, check_every=_interval(experiment, corpus, feed)))
     return Prepared(experiment, corpus, model, devices, feed, _plan(experiment, corpus, model, devices, feed))
@@ -102,6 +105,8 @@ def _interval(experiment: Experiment, corpus: Corpus, feed: Feed) -> int:
 def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices: Devices, feed: Feed) -> Event:
     training = experiment.training
     settings = {key: value for key, value in experiment.describe().items() if key != "tasks"}
+    tables = {name: examples.table for name, examples in corpus.examples("train").items()}
+    batches, vocabulary = training.steps * training.accumulate, model.arrangement.trunk.vocabulary
     return {
         "steps": training.steps,
         "check_every": training.check_every,
@@ -112,22 +117,21 @@ def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices
         "threads": torch.get_num_threads(),
         "encoder": {
             "name": experiment.encoder.name,
-            "layers": int(model.arrangement.trunk.config.num_hidden_layers),
+            "layers": model.arrangement.trunk.depth,
             "max_length": experiment.encoder.max_length,
             "parameters": sum(p.numel() for p in model.arrangement.trunk.parameters()),
         },
         "parameters": model.parameter_counts(),
         "tokens_per_batch": training.tokens_per_batch,
         "settings": settings,
-        "tasks": [
-            _task_row(task, corpus, feed, training.steps * training.accumulate) for task in corpus.tasks.values()
-        ],
-        "notes": list(corpus.notes),
+        "tasks": [_task_row(task, corpus, feed, batches, vocabulary) for task in corpus.tasks.values()],
+        "coverage": [found.plain() for found in coverage(list(corpus.tasks.values()), tables)],
+        "notes": [*corpus.notes, *_notes(experiment, corpus)],
         "warnings": list(_warnings(feed)),
     }
 
 
-def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int) -> dict[str, Any]:
+def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int, vocabulary: int) -> dict[str, Any]:
     train, validation = corpus.examples("train")[task.name], corpus.examples("validation")[task.name]
     rows = feed.task_rows()[task.name]
     return {
@@ -145,7 +149,16 @@ def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int) -> dict[str,
         "share": round(rows / feed.rows_per_step, 4),
         "epochs": round(batches * rows / len(train), 2),
         "truncated": round(train.tokens.truncated, 4),
+        "soft_labels": soft_label_bytes(train, vocabulary),
+        "bytes_per_token": bytes_per_token(task, vocabulary),
     }
+
+
+def _notes(experiment: Experiment, corpus: Corpus) -> Iterable[str]:
+    for name, task in corpus.tasks.items():
+        rule = experiment.convergence.of(name)
+        if rule is not None and isinstance(rule.then, Distill) and not task.recordable:
+            yield f"{name}: held by an online teacher, since other words are hidden in every step"
 
 
 def _warnings(feed: Feed) -> Iterable[dict[str, str]]:

@@ -13,7 +13,7 @@ import torch
 
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
-from motet.encoders import DEFAULT_ENCODER, Encoder
+from motet.encoders.loading import DEFAULT_ENCODER, Encoder
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder, remove, write_atomically

@@ -34,7 +34,8 @@ class Teaching:
 
     def begin(self, task: str, snapshot: str, response: Distill) -> str:
         """Hold a task by the weights of a snapshot; returns the file of its soft labels, empty without."""
-        file = "" if response.teacher == "online" else self._record(task, snapshot)
+        recordable = self._trainer.model.tasks[task].recordable
+        file = self._record(task, snapshot) if recordable and response.teacher == "recorded" else ""
         self.resume(task, snapshot, file, response)
         return file
 
@@ -67,12 +68,12 @@ class Teaching:
                 step=self._trainer.clock.physical,
                 task=task,
                 file=str(path.relative_to(self._run.path)),
-                rows=len(examples),
+                rows=len(examples.rows),
                 bytes=path.stat().st_size,
                 digest=digest,
                 teacher_step=step,
                 seconds=round(seconds, 3),
-                rows_per_second=round(len(examples) / seconds, 1),
+                rows_per_second=round(len(examples.rows) / seconds, 1),
             )
         self._trainer.devices.barrier()
         return str(path.relative_to(self._run.path))
@@ -83,7 +84,7 @@ class Teaching:
         now = {name: value.clone() for name, value in trainer.weights().items()}
         trainer.put_weights(self._snapshots.checkpoints.weights(snapshot))
         examples = {task: trainer.corpus.examples("train")[task]}
-        predictions = predict_examples(trainer.model, examples, trainer.devices)[task]
+        predictions = predict_examples(trainer.model, examples, trainer.devices, soft=True)[task]
         trainer.put_weights(now)
         return predictions
 

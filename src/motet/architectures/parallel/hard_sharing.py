@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Head, Pooling
+from motet.architectures.heads import Heads, Pooling, key
 from motet.data.batches import Chunk
+from motet.encoders.trunk import States, Trunk
 from motet.errors import Problem, RecipeError, nearest
 from motet.registry import register
 from motet.tasks.base import Task
@@ -28,17 +28,17 @@ class HardSharing(Architecture):
     at lower layers".
 
     Args:
-        pooling: how a text becomes one vector.
+        pooling: how a text becomes one vector; `auto` is the last sub-word for a decoder, else the mean.
         read_layer: the trunk layer that a task reads (1 is the first); by default the last.
         task_layers: transformer layers of a task's own between trunk and head.
         dropout: before the last linear layer of each head.
 
     Example:
         >>> HardSharing(read_layer={"tags": 3}, task_layers={"rating": 1}).pooling
-        'mean'
+        'auto'
     """
 
-    pooling: Pooling = "mean"
+    pooling: Pooling = "auto"
     read_layer: Mapping[str, int] = field(default_factory=dict)
     task_layers: Mapping[str, int] = field(default_factory=dict)
     dropout: float = 0.1
@@ -47,65 +47,60 @@ class HardSharing(Architecture):
         if not 0 <= self.dropout < 1:
             raise RecipeError(Problem("dropout", "must be at least 0 and below 1", str(self.dropout)))
 
-    def problems(self, tasks: Sequence[str], layers: int) -> Iterable[Problem]:
-        for key in ("read_layer", "task_layers"):
-            for task, count in getattr(self, key).items():
-                if task not in tasks:
-                    yield Problem(f"architecture.{key}.{task}", f"names no task. {nearest(task, tasks)}")
-                elif key == "read_layer" and not 1 <= count <= layers:
-                    yield Problem(f"architecture.{key}.{task}", f"must be 1 to {layers}", str(count))
+    def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
+        for option in ("read_layer", "task_layers"):
+            for name, count in getattr(self, option).items():
+                place = f"architecture.{option}.{name}"
+                if name not in tasks:
+                    yield Problem(place, f"names no task. {nearest(name, tasks)}")
+                elif tasks[name].level in ("next", "sequence"):
+                    yield Problem(place, "is for tasks with a head of their own; this one writes with the whole trunk")
+                elif option == "read_layer" and not 1 <= count <= trunk.depth:
+                    yield Problem(place, f"must be 1 to {trunk.depth}", str(count))
                 elif count < 0:
-                    yield Problem(f"architecture.{key}.{task}", "must be at least 0", str(count))
+                    yield Problem(place, "must be at least 0", str(count))
 
-    def build(self, trunk: PreTrainedModel, tasks: Mapping[str, Task]) -> Arrangement:
+    def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _HardSharing(self, trunk, tasks)
 
 
 class _HardSharing(Arrangement):
-    def __init__(self, part: HardSharing, trunk: PreTrainedModel, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, part: HardSharing, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__()
         self.trunk = trunk
         self.read_layer = dict(part.read_layer)
-        width = int(trunk.config.hidden_size)
-        heads = {
-            name: Head(task.level, width, task.outputs, pooling=part.pooling, dropout=part.dropout)
-            for name, task in tasks.items()
-        }
+        self.heads = Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout)
         layers = {name: _layers(trunk, count) for name, count in part.task_layers.items() if count}
-        self.heads = nn.ModuleDict({_key(name): head for name, head in heads.items()})
-        self.layers = nn.ModuleDict({_key(name): stack for name, stack in layers.items()})
+        self.layers = nn.ModuleDict({key(name): stack for name, stack in layers.items()})
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
-        types = {} if chunk.types is None else {"token_type_ids": chunk.types}
         inner = any(name in self.read_layer for name in chunk.owned)
-        out = self.trunk(input_ids=chunk.tokens, attention_mask=chunk.mask, output_hidden_states=inner, **types)
+        read: States | None = None
+        if self.heads.reads(self.trunk, chunk):
+            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=inner)
         logits = {}
-        for name, owned in chunk.owned.items():
-            states = out.hidden_states[self.read_layer[name]] if name in self.read_layer else out.last_hidden_state
-            if _key(name) in self.layers:
-                states = self.layers[_key(name)](states, src_key_padding_mask=chunk.mask == 0)
-            logits[name] = self.heads[_key(name)](states, chunk.mask, owned)
+        for name in chunk.owned:
+            states = None if read is None else read.after(self.read_layer.get(name))
+            if key(name) in self.layers:
+                states = self.layers[key(name)](states, src_key_padding_mask=chunk.mask == 0)
+            logits[name] = self.heads.answer(name, self.trunk, states, chunk)
         return logits
 
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
-        yield from self.heads[_key(task)].parameters()
-        if _key(task) in self.layers:
-            yield from self.layers[_key(task)].parameters()
+        yield from self.heads.of(task)
+        if key(task) in self.layers:
+            yield from self.layers[key(task)].parameters()
 
 
-def _layers(trunk: PreTrainedModel, count: int) -> nn.TransformerEncoder:
-    config = trunk.config
+def _layers(trunk: Trunk, count: int) -> nn.TransformerEncoder:
+    # the heads of some trunks (flan-t5-small) do not share the width evenly; these layers' must
+    heads = next(heads for heads in range(trunk.heads, 0, -1) if trunk.width % heads == 0)
     layer = nn.TransformerEncoderLayer(
-        config.hidden_size,
-        config.num_attention_heads,
-        dim_feedforward=getattr(config, "intermediate_size", 4 * config.hidden_size),
-        dropout=getattr(config, "hidden_dropout_prob", 0.1),
+        trunk.width,
+        heads,
+        dim_feedforward=trunk.intermediate,
+        dropout=trunk.dropout,
         activation="gelu",
         batch_first=True,
     )
     return nn.TransformerEncoder(layer, count, enable_nested_tensor=False)
-
-
-def _key(task: str) -> str:
-    # torch's module names hold no dots, and must not hide its own attributes
-    return "of_" + task.replace("%", "%25").replace(".", "%2E")

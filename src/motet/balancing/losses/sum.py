@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from motet.balancing.base import Balance, Balancer
+from motet.balancing.base import Balance, Balancer, Facts
 from motet.registry import register
 
 __all__ = ["Sum"]
@@ -24,7 +24,7 @@ class Sum(Balance):
         Sum()
     """
 
-    def build(self, tasks: Sequence[str]) -> Balancer:
+    def build(self, tasks: Mapping[str, Facts]) -> Balancer:
         return _Sum()
 
 

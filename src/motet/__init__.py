@@ -15,10 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motet.architectures.parallel.hard_sharing import HardSharing
+    from motet.balancing.losses.coba import CoBa
+    from motet.balancing.losses.dwa import DWA
+    from motet.balancing.losses.dynamic_task_prioritisation import DynamicTaskPrioritisation
+    from motet.balancing.losses.famo import FAMO
+    from motet.balancing.losses.fixed import FixedWeights
+    from motet.balancing.losses.geometric import GeometricMean
+    from motet.balancing.losses.imtl_l import IMTLL
+    from motet.balancing.losses.inverse_score import InverseScore
+    from motet.balancing.losses.inverse_size import InverseSize
+    from motet.balancing.losses.log_classes import LogClasses
+    from motet.balancing.losses.loss_ratio import LossRatio
+    from motet.balancing.losses.random_weights import RandomWeights
+    from motet.balancing.losses.revised_uncertainty import RevisedUncertainty
+    from motet.balancing.losses.scale_invariant import ScaleInvariant
+    from motet.balancing.losses.sigmoid import SigmoidWeights
+    from motet.balancing.losses.smooth_tchebycheff import SmoothTchebycheff
     from motet.balancing.losses.sum import Sum
+    from motet.balancing.losses.tchebycheff import Tchebycheff
+    from motet.balancing.losses.uncertainty import Uncertainty
     from motet.data.per_value import per_value
     from motet.data.sources import Source
-    from motet.encoders import Encoder
+    from motet.encoders.loading import Encoder
     from motet.errors import UserError
     from motet.model import MultiTaskModel, load
     from motet.sampling.proportional import Proportional
@@ -41,17 +59,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "DWA",
+    "FAMO",
+    "IMTLL",
     "PRESETS",
     "CausalLanguage",
     "Classification",
+    "CoBa",
     "Continue",
     "Distill",
     "Drop",
+    "DynamicTaskPrioritisation",
     "Encoder",
     "Experiment",
+    "FixedWeights",
     "Generation",
+    "GeometricMean",
     "HardSharing",
+    "InverseScore",
+    "InverseSize",
     "Joint",
+    "LogClasses",
+    "LossRatio",
     "MaskedLanguage",
     "MultiLabel",
     "MultiTaskModel",
@@ -59,17 +88,24 @@ __all__ = [
     "Ordinal",
     "Patience",
     "Proportional",
+    "RandomWeights",
     "Ranking",
     "Regression",
+    "RevisedUncertainty",
     "Run",
+    "ScaleInvariant",
     "Sequential",
+    "SigmoidWeights",
+    "SmoothTchebycheff",
     "Source",
     "Spans",
     "Stop",
     "Sum",
     "Tagging",
+    "Tchebycheff",
     "Temperature",
     "Training",
+    "Uncertainty",
     "Uniform",
     "UserError",
     "__version__",
@@ -81,7 +117,25 @@ __all__ = [
 
 _HOMES = {
     "architectures.parallel.hard_sharing": ("HardSharing",),
+    "balancing.losses.coba": ("CoBa",),
+    "balancing.losses.dwa": ("DWA",),
+    "balancing.losses.dynamic_task_prioritisation": ("DynamicTaskPrioritisation",),
+    "balancing.losses.famo": ("FAMO",),
+    "balancing.losses.fixed": ("FixedWeights",),
+    "balancing.losses.geometric": ("GeometricMean",),
+    "balancing.losses.imtl_l": ("IMTLL",),
+    "balancing.losses.inverse_score": ("InverseScore",),
+    "balancing.losses.inverse_size": ("InverseSize",),
+    "balancing.losses.log_classes": ("LogClasses",),
+    "balancing.losses.loss_ratio": ("LossRatio",),
+    "balancing.losses.random_weights": ("RandomWeights",),
+    "balancing.losses.revised_uncertainty": ("RevisedUncertainty",),
+    "balancing.losses.scale_invariant": ("ScaleInvariant",),
+    "balancing.losses.sigmoid": ("SigmoidWeights",),
+    "balancing.losses.smooth_tchebycheff": ("SmoothTchebycheff",),
     "balancing.losses.sum": ("Sum",),
+    "balancing.losses.tchebycheff": ("Tchebycheff",),
+    "balancing.losses.uncertainty": ("Uncertainty",),
     "data.per_value": ("per_value",),
     "data.sources": ("Source",),
     "encoders": ("Encoder",),

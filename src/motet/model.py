@@ -162,38 +162,49 @@ class MultiTaskModel(nn.Module):
         split = [[text.split() for text in column] for column in columns] if inputs.words else columns
         batch = dict(zip(inputs.columns, split, strict=True))
         tokens = token_rows(pa.table(tokenise_batch(batch, inputs, self.tokenizer, self.encoder.max_length)))
+        chars = () if tokens.chars is None else [tokens.chars[row] for row in range(len(tokens.lengths))]
+        answers = {}
+        for name, (values, lengths, texts) in self._said(tokens, names):
+            records = [dict(zip(self.tasks[name].inputs.columns, _parts(row), strict=True)) for row in rows]
+            answers[name] = self.tasks[name].decode(Answers(values, lengths, tokens.origin, records, chars, texts))
+        return answers
+
+    def _said(
+        self, tokens: TokenRows, names: Sequence[str]
+    ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray, list[str]]]]:
+        """For every task what it says to all rows, in their order: values, units of each row, and texts."""
         every = np.arange(len(tokens.lengths))
         reading = [name for name in names if not self.tasks[name].written]
-        pieces: dict[str, dict[int, Any]] = {name: {} for name in names}
+        pieces: dict[str, dict[int, np.ndarray]] = {name: {} for name in reading}
         for found in self.read(tokens, every, reading) if reading else ():
             for name, (here, values, lengths) in found.items():
                 pieces[name].update(zip(here.tolist(), np.split(values, np.cumsum(lengths)[:-1]), strict=True))
-        for name in (name for name in names if name not in reading):
-            for here, texts in self.write(tokens, every, name):
-                pieces[name].update(zip(here.tolist(), texts, strict=True))
-        chars = () if tokens.chars is None else [tokens.chars[int(row)] for row in every]
-        answers = {}
         for name in names:
-            task, said = self.tasks[name], [pieces[name][row] for row in range(len(every))]
-            records = [dict(zip(task.inputs.columns, _parts(row), strict=True)) for row in rows]
-            values = np.concatenate(said) if name in reading else np.zeros((0, 1))
-            lengths = np.asarray([len(part) if name in reading else 0 for part in said])
-            found_texts = () if name in reading else said
-            answers[name] = task.decode(Answers(values, lengths, tokens.origin, records, chars, found_texts))
-        return answers
+            if name in pieces:
+                parts = [pieces[name][row] for row in range(len(every))]
+                yield name, (np.concatenate(parts), np.asarray([len(part) for part in parts]), [])
+            else:
+                written: dict[int, np.ndarray] = {}
+                for here, words in self.write(tokens, every, name):
+                    written.update(zip(here.tolist(), words, strict=True))
+                texts = self.spell([written[row] for row in range(len(every))])
+                yield name, (np.zeros((0, 1)), np.zeros(len(every), dtype=np.int64), texts)
 
     def write(
         self, tokens: TokenRows, rows: np.ndarray, name: str, largest: int = 4096
-    ) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """The texts that a task writes for rows, in chunks of similar length.
+    ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+        """What a task writes for rows, in chunks of similar length.
 
         Yields:
-            Rows, and the text for each.
+            Rows, and the sub-words for each, without the one that ends a text.
         """
         task = self.tasks[name]
         for chunk, here in reading_chunks(tokens, rows, {name: task}, self.padding(largest)):
-            words = [row.tolist() for row in self.arrangement.write(chunk.to(self.device), task)]
-            yield here, self.tokenizer.batch_decode(words, skip_special_tokens=True)
+            yield here, self.arrangement.write(chunk.to(self.device), task)
+
+    def spell(self, written: Sequence[np.ndarray]) -> list[str]:
+        """Sub-words as texts."""
+        return list(self.tokenizer.batch_decode([words.tolist() for words in written], skip_special_tokens=True))
 
     def read(
         self,

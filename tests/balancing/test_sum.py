@@ -4,9 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from motet.balancing.base import Balancer, Facts
 from motet.balancing.losses.sum import Sum
 
 POINT = torch.tensor([1.0, -2.0])
+
+
+def build() -> Balancer:
+    return Sum().build({"a": Facts(), "b": Facts()})
 
 
 def losses(p: Tensor) -> dict[str, Tensor]:
@@ -17,7 +22,7 @@ def losses(p: Tensor) -> dict[str, Tensor]:
 def test_the_gradient_is_that_of_the_sum(learning: str, held: str) -> None:
     p = POINT.clone().requires_grad_(True)
     of = losses(p)
-    Sum().build(["a", "b"]).backward({task: of[task] for task in learning}, {task: of[task] for task in held})
+    build().backward({task: of[task] for task in learning}, {task: of[task] for task in held})
     by_hand = {"a": 6 * POINT, "b": POINT.flip(0)}
     expected = torch.stack([by_hand[task] for task in learning + held]).sum(dim=0)
     assert p.grad is not None
@@ -26,7 +31,7 @@ def test_the_gradient_is_that_of_the_sum(learning: str, held: str) -> None:
 
 def test_gradients_add_up_over_batches() -> None:
     p = POINT.clone().requires_grad_(True)
-    balancer = Sum().build(["a", "b"])
+    balancer = build()
     for _ in range(2):
         balancer.backward(losses(p), {})
     assert p.grad is not None
@@ -34,6 +39,16 @@ def test_gradients_add_up_over_batches() -> None:
 
 
 def test_it_learns_and_remembers_nothing() -> None:
-    balancer = Sum().build(["a"])
+    balancer = build()
     assert list(balancer.parameters()) == []
     assert balancer.state_dict() == {}
+
+
+def test_it_hears_and_does_nothing_more() -> None:
+    balancer = build()
+    balancer.begin(step=3, steps=10)
+    balancer.observe({"a": 0.5})
+    assert not balancer.needs_second_look
+    balancer.look_again({"a": torch.tensor(1.0)})
+    assert balancer.weights == {}
+    assert list(Sum().problems(["a", "b"])) == []

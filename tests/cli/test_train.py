@@ -35,6 +35,22 @@ def test_check_looks_at_the_data(motet: Motet, inside: Path) -> None:
     assert plan["steps"] == 5
     assert [task["name"] for task in plan["tasks"]] == ["mood", "stars"]
     assert {"level", "code", "task", "message"} == set(plan["findings"][0])
+    (labels,) = plan["coverage"]
+    assert (labels["source"], labels["tasks"], labels["pattern"]) == ("films.csv", ["mood", "stars"], "full")
+
+
+def test_check_tells_who_labels_what_with_the_data(motet: Motet, inside: Path) -> None:
+    told = "films.csv: every row has the labels of all tasks"
+    assert told not in motet("check", "recipe.yaml").out
+    lines = motet("check", "recipe.yaml", "--data").out.splitlines()
+    after = [line.split() for line in lines[lines.index(told) + 1 :]]
+    assert after[:4] == [
+        ["task", "train", "validation"],
+        ["mood", "108", "(100", "%)", "12", "(100", "%)"],
+        ["stars", "108", "(100", "%)", "12", "(100", "%)"],
+        ["all", "rows", "108", "12"],
+    ]
+    assert "good" in (line[0] for line in after[5:] if line), "findings come behind"
 
 
 def test_check_fails_when_the_data_does(motet: Motet, inside: Path, tmp_path: Path) -> None:

@@ -80,11 +80,9 @@ def test_counts_are_those_of_a_loop(train: Rows, test: Rows) -> None:
 
 def test_rows_that_no_task_asks_about_do_not_count() -> None:
     splits = {"train": [row(shop=shop, a="x") for shop in "sstu"], "validation": [FULL]}
-    tasks = [
-        replace(task, label="a", where={"shop": shop}) for task, shop in zip(tasks_of(None)[:2], "st", strict=True)
-    ]  # type: ignore[call-arg]
+    tasks = [Classification(shop, source=None, label="a", where={"shop": shop}) for shop in "st"]
     found = found_in(splits, tasks)
-    assert found.splits["train"] == SplitCoverage(3, {"a": 2, "b": 1}, [0, 3, 0])
+    assert found.splits["train"] == SplitCoverage(3, {"s": 2, "t": 1}, [0, 3, 0])
     assert found.pattern == "one"
 
 

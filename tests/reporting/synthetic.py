@@ -197,7 +197,8 @@ def plan(voices: tuple[Voice, ...] = VOICES) -> Event:
             for v in voices
         ],
         "coverage": [
-            coverage(source, [v for v in voices if v.reads == source]) for source in dict.fromkeys(v.reads for v in voices)
+            coverage(source, [v for v in voices if v.reads == source])
+            for source in dict.fromkeys(v.reads for v in voices)
         ],
         "notes": ["topics: 14 of 2,400 training rows have no label and are used as such.",
                   "entities: 3 % of the words lie beyond the length limit."],
@@ -240,7 +241,9 @@ def check_event(
     chance: random.Random, voices: tuple[Voice, ...], lives: Mapping[str, Life], step: int, logical: int
 ) -> Event:
     """Score every task and keep its best running mean."""
-    scores, headline, smoothed = {}, {}, {}
+    scores: dict[str, dict[str, dict[str, float | None]]] = {}
+    headline: dict[str, float | None] = {}
+    smoothed: dict[str, float | None] = {}
     for voice in voices:
         life = lives[voice.name]
         level = truth(voice, life.progress)

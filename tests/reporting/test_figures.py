@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.reporting.synthetic import believable_run
+from tests.reporting.synthetic import SHAPES, VOICES, Voice, believable_run
 from tests.reporting.test_history import check, converged
 
 from motet.reporting import bars, costs, figures
@@ -99,6 +100,38 @@ def test_a_scale_around_values_shows_them_all(values: list[float]) -> None:
     assert all(0 <= scale(value) <= 200 for value in values)
 
 
+@given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=5), st.integers(2, 8))
+def test_a_logarithmic_scale_has_factors_for_distances(values: list[float], wanted: int) -> None:
+    scale = Scale.around(values, 200, 0, ratio=True)
+    assert all(0 <= scale(value) <= 200 for value in values)
+    assert scale(-1.0) > 200, "what has no logarithm lies below"
+    middle = math.sqrt(scale.low) * math.sqrt(scale.high)
+    assert scale(middle) == pytest.approx(100)
+    ticks = scale.labelled(wanted)
+    assert 1 <= len(ticks) <= 2 * wanted + 1
+    assert len({text for _, text in ticks}) == len(ticks)
+    assert all(-1e-3 <= scale(value) <= 200.001 for value, _ in ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (8, 700_000, "10 100 1,000 10,000 100,000"),
+        (15, 90, "20 40 60 80"),
+        (12, 12.9, "12.0 12.5"),
+        (0.4, 3, "0.5 1.0 2.0"),
+        (40, 9e7, "100 10,000 10⁶"),
+        (3e5, 6e6, "500,000 10⁶ 2·10⁶ 5·10⁶"),
+    ],
+)
+def test_ticks_of_a_logarithmic_scale(low: float, high: float, words: str) -> None:
+    assert [text for _, text in Scale(low, high, 0, 100, ratio=True).labelled(4)] == words.split()
+
+
+def test_without_a_logarithm_a_scale_is_linear() -> None:
+    assert Scale.around([-1.0, 0.0], 0, 100, ratio=True) == Scale.around([-1.0, 0.0], 0, 100)
+
+
 def test_text_of_a_drawing_is_escaped() -> None:
     drawn = element("text", "<b>&", title='"><script>')
     assert drawn == '<text title="&#34;&gt;&lt;script&gt;">&lt;b&gt;&amp;</text>'
@@ -112,8 +145,9 @@ def drawings(history: History) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_drawings_are_well_formed_and_explain_themselves(seed: int) -> None:
-    for drawn in drawings(read(believable_run(seed))):
+@pytest.mark.parametrize("voices", [VOICES, SHAPES], ids=["shares", "shapes"])
+def test_drawings_are_well_formed_and_explain_themselves(seed: int, voices: tuple[Voice, ...]) -> None:
+    for drawn in drawings(read(believable_run(seed, voices))):
         root = ElementTree.fromstring(drawn)
         labels = root.attrib["aria-labelledby"].split()
         assert [root.find(f"*[@id='{label}']") is not None for label in labels] == [True, True]
@@ -129,6 +163,17 @@ def test_a_curve_shows_peak_switch_tail_and_held_line() -> None:
     assert "held from 780" in drawn
     assert "peak 0.811 at step 540" in drawn
     assert "is held from step 780 after a rewind of 240 steps" in drawn
+
+
+def test_a_perplexity_is_drawn_by_factors() -> None:
+    history = read(believable_run(voices=SHAPES))
+    words, stars = history.tasks["words"], history.tasks["stars"]
+    drawn = figures.score_figure(words, history, "c")
+    ticks = re.findall(r'text-anchor="end">([\d,]+)</text>', drawn)
+    assert ticks == ["10", "100", "1,000", "10,000", "100,000"]
+    assert (figures.logarithmic(words), figures.logarithmic(stars)) == ("logarithmic scale", "")
+    assert len(words.checks) == 50
+    assert drawn.count("<circle") == 48, "checks without a finite score are not drawn"
 
 
 def test_labels_at_the_end_of_a_curve_do_not_overlap() -> None:

@@ -115,7 +115,9 @@ class Toys:
     def experiment(self, convergence: Convergence | None = None, **training: Any) -> Experiment:
         settings = {"steps": 12, "tokens_per_batch": 160, "check_every": 3, "log_every": 1, "learning_rate": 3e-3}
         training.setdefault("architecture", HardSharing(dropout=self.dropout))
-        parts = {key: training.pop(key) for key in ("schedule", "sampler", "architecture") if key in training}
+        parts = {
+            key: training.pop(key) for key in ("schedule", "sampler", "architecture", "balance") if key in training
+        }
         return Experiment(
             tasks=training.pop("tasks", self.tasks),
             encoder=Encoder(str(self.encoder), max_length=32),

@@ -104,6 +104,24 @@ def test_a_loss_that_is_not_finite_names_task_step_and_rows(make_journal: Any, t
     assert (warning["code"], warning["task"], warning["step"]) == ("loss-not-finite", "b", 2)
 
 
+def test_weights_are_written_beside_their_losses(make_journal: Any, tmp_path: Path) -> None:
+    journal = make_journal(2)
+    for step, weight in ((1, 0.5), (2, 1.5)):
+        journal.batch(losses(a=1.0, b=1.0), [chunk(a=[0]), chunk(b=[1])], losses(a=weight))
+        journal.step(step, step, NORM, 0.1, {})
+    (event,) = written(tmp_path)
+    assert event["weights"] == {"a": 1.0}
+
+
+def test_a_weight_that_is_not_finite_stops_the_run(make_journal: Any, tmp_path: Path) -> None:
+    journal = make_journal(5)
+    journal.batch(losses(a=1.0), [chunk(a=[0])], losses(a=float("nan")))
+    journal.step(1, 1, NORM, 0.1, {})
+    with pytest.raises(RunError, match="weight of `a` is not finite at step 1"):
+        journal.flush(1, 1)
+    assert written(tmp_path)[0]["code"] == "weight-not-finite"
+
+
 def test_other_processes_write_nothing(make_journal: Any, tmp_path: Path) -> None:
     journal = make_journal(1, log=False)
     journal.batch(losses(a=1.0), [chunk(a=[1])])

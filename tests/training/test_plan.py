@@ -64,7 +64,8 @@ def test_soft_labels_are_as_large_as_was_said(make_toys_of: Callable[[str], Toys
     assert (run.folder.path / written["file"]).stat().st_size == written["bytes"]
     said = row_of(events[0], task.name)
     assert said["soft_labels"] == pytest.approx(written["bytes"], rel=0.05)
-    assert said["bytes_per_token"] == {"generation": 32, "all logits": 4 * SIZE, "causal_language": 32}.get(name)
+    top = 4 * (2 * 4 + 1)  # four words, their logits, and that of all others
+    assert said["bytes_per_token"] == {"generation": top, "all logits": 4 * SIZE, "causal_language": top}.get(name)
 
 
 def test_a_task_that_is_read_otherwise_in_every_step_is_held_online(shape_toys: Toys) -> None:

@@ -1,10 +1,57 @@
 """Balances: how task losses or task gradients become one update, one rule a file.
 
->>> from motet.balancing import Sum
->>> balancer = Sum().build(["a", "b"])
+>>> from motet.balancing import Facts, Sum
+>>> balancer = Sum().build({"mood": Facts(examples=1200, classes=2), "length": Facts(examples=800)})
+
+A balancer is asked for the gradients of a step, with any subset of its tasks. It may also want to hear which step
+comes (`begin`), how the tasks score (`observe`) and what the update did to the batch (`look_again`).
 """
 
-from motet.balancing.base import Balance, Balancer
+from motet.balancing.base import Balance, Balancer, Facts
+from motet.balancing.losses.coba import CoBa
+from motet.balancing.losses.dwa import DWA
+from motet.balancing.losses.dynamic_task_prioritisation import DynamicTaskPrioritisation
+from motet.balancing.losses.famo import FAMO
+from motet.balancing.losses.fixed import FixedWeights
+from motet.balancing.losses.geometric import GeometricMean
+from motet.balancing.losses.imtl_l import IMTLL
+from motet.balancing.losses.inverse_score import InverseScore
+from motet.balancing.losses.inverse_size import InverseSize
+from motet.balancing.losses.log_classes import LogClasses
+from motet.balancing.losses.loss_ratio import LossRatio
+from motet.balancing.losses.random_weights import RandomWeights
+from motet.balancing.losses.revised_uncertainty import RevisedUncertainty
+from motet.balancing.losses.scale_invariant import ScaleInvariant
+from motet.balancing.losses.sigmoid import SigmoidWeights
+from motet.balancing.losses.smooth_tchebycheff import SmoothTchebycheff
 from motet.balancing.losses.sum import Sum
+from motet.balancing.losses.tchebycheff import Tchebycheff
+from motet.balancing.losses.uncertainty import Uncertainty
+from motet.balancing.losses.weighting import LossBalance, LossBalancer
 
-__all__ = ["Balance", "Balancer", "Sum"]
+__all__ = [
+    "DWA",
+    "FAMO",
+    "IMTLL",
+    "Balance",
+    "Balancer",
+    "CoBa",
+    "DynamicTaskPrioritisation",
+    "Facts",
+    "FixedWeights",
+    "GeometricMean",
+    "InverseScore",
+    "InverseSize",
+    "LogClasses",
+    "LossBalance",
+    "LossBalancer",
+    "LossRatio",
+    "RandomWeights",
+    "RevisedUncertainty",
+    "ScaleInvariant",
+    "SigmoidWeights",
+    "SmoothTchebycheff",
+    "Sum",
+    "Tchebycheff",
+    "Uncertainty",
+]

@@ -87,7 +87,7 @@ def _demo_experiment(steps: int, seed: int) -> Experiment:
 
     from motet.data.docstrings import tasks
     from motet.data.sources import Source
-    from motet.encoders import Encoder
+    from motet.encoders.loading import Encoder
     from motet.sampling.uniform import Uniform
     from motet.training.convergence import Patience
     from motet.training.experiment import Experiment, Training

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,9 @@ from torch import Tensor
 
 from motet.data.encoding import TokenRows
 from motet.data.examples import Examples
+from motet.data.mapping import trim
 from motet.data.masking import Hidden, Masking
+from motet.data.ties import bundles
 from motet.data.units import Owner, Row
 from motet.tasks.base import Task
 
@@ -181,6 +182,7 @@ def training_chunks(
         part.sort(key=lambda row: -row.length)
         lengths = np.asarray([row.length for row in part], dtype=np.int64)
         chunks += [_chunk(part[piece], padding, shard, salt) for piece in cut(lengths, padding)]
+    trim()
     return chunks
 
 
@@ -213,6 +215,7 @@ def reading_chunks(
         here = order[piece]
         read = _labelled(owners, here) if owners else (Row(tokens, int(row), every) for row in here)
         yield _chunk(list(read), padding, 0, 0), here
+        trim()
 
 
 def _labelled(owners: Mapping[str, Examples], positions: np.ndarray) -> Iterator[Row]:
@@ -233,16 +236,20 @@ def _dealt(rows: list[Row], shards: int) -> list[list[Row]]:
     """The rows in parts of about equal length."""
     if shards == 1:
         return [rows]
-    bundles: dict[Any, list[Row]] = {}
+    ties: dict[str, tuple[list[int], list[int]]] = {}
     for place, row in enumerate(rows):
-        bundles.setdefault(row.tie or place, []).append(row)
-    parts: list[list[Row]] = [[] for _ in range(shards)]
-    loads = [0] * shards
-    for bundle in sorted(bundles.values(), key=lambda bundle: -sum(row.length for row in bundle)):
-        lightest = loads.index(min(loads))
-        parts[lightest] += bundle
-        loads[lightest] += sum(row.length for row in bundle)
-    return parts
+        for name, group in row.ties:
+            of_task = ties.setdefault(name, ([], []))
+            of_task[0].append(place)
+            of_task[1].append(group)
+    bundle = bundles(len(rows), [(np.asarray(places), np.asarray(groups)) for places, groups in ties.values()])
+    lengths = np.asarray([row.length for row in rows])
+    sizes = np.bincount(bundle, weights=lengths)
+    shard_of, loads = np.zeros(len(sizes), dtype=np.int64), np.zeros(shards)
+    for heaviest in np.argsort(-sizes, kind="stable"):
+        shard_of[heaviest] = int(loads.argmin())
+        loads[shard_of[heaviest]] += sizes[heaviest]
+    return [[row for row, of in zip(rows, shard_of[bundle], strict=True) if of == shard] for shard in range(shards)]
 
 
 def _chunk(rows: Sequence[Row], padding: Padding, shard: int, salt: int) -> Chunk:

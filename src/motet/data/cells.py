@@ -55,7 +55,7 @@ class Cells(Sequence[Any]):
 
     Args:
         column: the values of all rows.
-        rows: positions, ascending.
+        rows: positions, ascending; None for all.
 
     Example:
         >>> cells = Cells(pa.chunked_array([["a", "b"], ["c"]]), np.array([1, 1, 2]))
@@ -63,17 +63,17 @@ class Cells(Sequence[Any]):
         (3, 'c', True)
     """
 
-    def __init__(self, column: pa.ChunkedArray, rows: np.ndarray) -> None:
+    def __init__(self, column: pa.ChunkedArray, rows: np.ndarray | None = None) -> None:
         self._column = column
         self._rows = rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._column if self._rows is None else self._rows)
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return Cells(self._column, self._rows[place])
-        return self._column[int(self._rows[place])].as_py()
+            return [self[at] for at in range(*place.indices(len(self)))]
+        return self._column[int(place if self._rows is None else self._rows[place])].as_py()
 
     def __iter__(self) -> Iterator[Any]:
         for _, (part,) in in_batches([self._column], self._rows):

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from motet.data.cells import Cells, in_batches
 from motet.data.rows import column, groups, matching, owned, with_text
 from motet.data.sources import Table
 from motet.data.splits import ID
@@ -28,7 +29,6 @@ from motet.tasks.base import Task
 __all__ = ["Inspection", "inspect"]
 
 _EXAMPLES = 5  # named for each kind of problem in a split
-_BATCH = 10_000
 _LABELLED = ("train", "validation", "test")
 Rows = Mapping[str, np.ndarray]
 
@@ -57,7 +57,7 @@ def inspect(task: Task, table: Table) -> Inspection:
     if problems:
         return Inspection(None, problems, notes)
     try:
-        resolved = task.resolve(column(table.splits["train"], task.target).take(rows["train"]).to_pylist())
+        resolved = task.resolve(Cells(column(table.splits["train"], task.target), rows["train"]))
     except DataError as error:
         return Inspection(None, list(error.problems), notes)
     problems = _answer_problems(resolved, table, rows)
@@ -130,7 +130,7 @@ def _nothing(task: Task, table: Table, split: str) -> Problem:
     here = matching(dataset, task.where)
     if not here.any():
         for name, wanted in task.where.items():
-            present = {value for value in column(dataset, name).to_pylist() if value is not None}
+            present = {value for value in Cells(column(dataset, name)) if value is not None}
             if wanted not in present:
                 remedy = nearest(str(wanted), map(str, present))
                 return Problem(_named(task, name), f"no row of {split} has this value", repr(wanted), remedy)
@@ -147,27 +147,25 @@ def _answer_problems(task: Task, table: Table, rows: Rows) -> list[Problem]:
 
 def _complaints(task: Task, table: Table, split: str, positions: np.ndarray) -> Iterator[Problem]:
     """What the task says against the answers of a split, one problem for each kind of complaint."""
-    kinds: dict[str, dict[str, list[int]]] = {}
+    kinds: dict[str, dict[str, tuple[int, int]]] = {}  # by kind and complaint, the first row and how many there are
     for position, complaint in _all_complaints(task, table, split, positions):
-        kind = re.sub(r"`[^`]*`|, found .*", "", complaint.split(". ")[0])
-        kinds.setdefault(kind, {}).setdefault(complaint, []).append(position)
+        of_kind = kinds.setdefault(re.sub(r"`[^`]*`|, found .*", "", complaint.split(". ")[0]), {})
+        first, count = of_kind.get(complaint, (position, 0))
+        of_kind[complaint] = first, count + 1
     for complaints in kinds.values():
         shown = sorted(complaints, key=_has_quoted_number)[:_EXAMPLES]
         examples = "; ".join(
-            f"{complaint.rstrip('.')} ({_places(table, split, complaints[complaint])})" for complaint in shown
+            f"{complaint.rstrip('.')} ({_places(table, split, *complaints[complaint])})" for complaint in shown
         )
         more = f"; and {len(complaints) - len(shown)} more like these" if len(complaints) > len(shown) else ""
-        count = sum(map(len, complaints.values()))
+        count = sum(count for _, count in complaints.values())
         yield Problem(_named(task, task.target), f"{_counted(count)} of {split}: {examples}{more}", task.target)
 
 
 def _all_complaints(task: Task, table: Table, split: str, positions: np.ndarray) -> Iterator[tuple[int, str]]:
     columns = [column(table.splits[split], name) for name in task.columns]
-    for start in range(0, len(positions), _BATCH):
-        batch = positions[start : start + _BATCH]
-        for position, *cells in zip(
-            batch.tolist(), *(values.take(batch).to_pylist() for values in columns), strict=True
-        ):
+    for batch, parts in in_batches(columns, positions):
+        for position, *cells in zip(batch.tolist(), *(part.to_pylist() for part in parts), strict=True):
             row = dict(zip(task.columns, cells, strict=True))
             complaint = task.complaint(row[task.target], row)
             if complaint:
@@ -179,12 +177,10 @@ def _has_quoted_number(complaint: str) -> bool:
     return re.search(r"'-?[\d.]+'", complaint) is not None
 
 
-def _places(table: Table, split: str, positions: Sequence[int]) -> str:
-    ids = column(table.splits[split], ID)
-    first = positions[0]
-    name = ids[first].as_py()
+def _places(table: Table, split: str, first: int, count: int) -> str:
+    name = column(table.splits[split], ID)[first].as_py()
     place = f"row {first + 1}" if name == f"{split}:{first + 1}" else f"row {first + 1}, id {name}"
-    return place if len(positions) == 1 else f"{place}, and {len(positions) - 1:,} more"
+    return place if count == 1 else f"{place}, and {count - 1:,} more"
 
 
 def _counted(count: int) -> str:
@@ -199,9 +195,9 @@ def _notes(task: Task, table: Table) -> Iterator[str]:
         if task.target not in _columns(table, split):
             yield f"{task.name}: {split} has no column `{task.target}`, so there is nothing to score"
             continue
-        empty = np.flatnonzero(matching(dataset, task.where) & ~with_text(dataset, task.inputs)).tolist()
-        if empty:
-            where = _places(table, split, empty)
+        empty = np.flatnonzero(matching(dataset, task.where) & ~with_text(dataset, task.inputs))
+        if len(empty):
+            where = _places(table, split, int(empty[0]), len(empty))
             yield f"{task.name}: {_counted(len(empty))} of {split} left out for want of text ({where})"
         if task.group:
             yield from _barren(task, table, split)
@@ -209,12 +205,12 @@ def _notes(task: Task, table: Table) -> Iterator[str]:
 
 def _barren(task: Task, table: Table, split: str) -> Iterator[str]:
     rows = owned(task, table.splits[split])
-    answers = column(table.splits[split], task.target).take(rows).to_pylist()
-    tied: dict[int, list[int]] = {}
-    for place, group in enumerate(groups(table.splits[split], task.group, rows).tolist()):
-        tied.setdefault(group, []).append(place)
-    barren = [rows[places[0]] for places in tied.values() if task.barren([answers[place] for place in places])]
+    answers = Cells(column(table.splits[split], task.target), rows)
+    tied = groups(table.splits[split], task.group, rows)
+    order, ends = np.argsort(tied, kind="stable"), np.cumsum(np.bincount(tied))
+    examples = (order[end - size : end] for end, size in zip(ends, np.bincount(tied), strict=True))
+    barren = [int(rows[of[0]]) for of in examples if task.barren([answers[place] for place in of])]
     if barren:
-        count = f"{len(barren):,} of {len(tied):,} examples of {split}"
-        where = _places(table, split, [int(row) for row in barren])
+        count = f"{len(barren):,} of {len(ends):,} examples of {split}"
+        where = _places(table, split, barren[0], len(barren))
         yield f"{task.name}: {count} have nothing relevant; they teach nothing and are in no score ({where})"

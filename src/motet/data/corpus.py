@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from motet.data.cells import Cells
 from motet.data.checks import inspect
-from motet.data.encoding import TokenRows, tokenise
+from motet.data.encoding import Ragged, TokenRows, tokenise
 from motet.data.examples import Chosen, Examples, Flat, Targets
 from motet.data.rows import column, groups, owned, ranks
 from motet.data.sources import Table, as_source, read
@@ -134,7 +134,8 @@ def _writing_problems(examples: Examples) -> Iterator[Problem]:
     task = examples.task
     if task.written is None:
         return
-    lengths = np.asarray([len(examples.target(row)) for row in range(len(examples.rows))])
+    count = len(examples.rows)
+    lengths = np.fromiter((len(examples.target(row)) for row in range(count)), dtype=np.int64, count=count)
     long = np.flatnonzero(lengths > task.written.written + 1)
     if len(long):
         where = ", ".join(f"{examples.id(int(row))} has {lengths[row] - 1}" for row in long[:5])
@@ -149,6 +150,7 @@ class _Shelf:
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._tables: dict[Any, TokenRows] = {}
+        self._rows: dict[Any, list[np.ndarray]] = {}
 
     def rows(self, table: Table, split: str, inputs: Inputs) -> TokenRows:
         key = (as_source(table.source).key, split, inputs)
@@ -157,12 +159,21 @@ class _Shelf:
             self._tables[key] = tokenise(table.splits[split], plain, self._tokenizer, self._max_length)
         return self._tables[key]
 
+    def once(self, rows: np.ndarray, table: Table, split: str) -> np.ndarray:
+        """The same array for the same rows of a split, however many tasks label them."""
+        known = self._rows.setdefault((as_source(table.source).key, split), [])
+        same = next((other for other in known if np.array_equal(other, rows)), None)
+        if same is not None:
+            return same
+        known.append(rows)
+        return rows
+
 
 def collect(task: Task, table: Table, split: str, shelf: _Shelf) -> Examples:
     """The labelled rows of a task in one split, with their encoded answers."""
     dataset = table.splits[split]
     tokens = shelf.rows(table, split, task.inputs)
-    records = owned(task, dataset)
+    records = shelf.once(owned(task, dataset), table, split)
     rows = tokens.rows_of(records)
     if task.written:
         targets: Targets = Chosen(shelf.rows(table, split, task.written).tokens, records)
@@ -173,14 +184,21 @@ def collect(task: Task, table: Table, split: str, shelf: _Shelf) -> Examples:
 
 def _targets(task: Task, dataset: Dataset, tokens: TokenRows, records: np.ndarray, rows: np.ndarray) -> Flat:
     if task.level in ("masked", "next"):
-        return Flat(np.zeros(0, dtype=np.float32), np.zeros(len(rows) + 1, dtype=np.int64))  # the text is the answer
-    answers = column(dataset, task.target).take(records).to_pylist() if len(records) else []
-    targets = [np.asarray(task.encode(answer), dtype=np.float32) for answer in answers]
+        return Flat(np.zeros(0, dtype=np.float32), width=0)  # the text is the answer
+    answers = Cells(column(dataset, task.target), records)
+    targets = (np.asarray(task.encode(answer), dtype=np.float32) for answer in answers)
     if tokens.origin is None or tokens.chars is None:
         return Flat.of(targets)
-    bounds = np.searchsorted(tokens.origin[rows], [*records, np.inf])
-    cut = [[tokens.chars[int(row)] for row in rows[a:b]] for a, b in pairwise(bounds)]
-    return Flat.of([part for target, chars in zip(targets, cut, strict=True) for part in task.align(target, chars)])
+    cut = _windows(tokens, tokens.chars, rows)
+    return Flat.of(part for target, chars in zip(targets, cut, strict=True) for part in task.align(target, chars))
+
+
+def _windows(tokens: TokenRows, chars: Ragged, rows: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """The characters of all rows of each passage."""
+    assert tokens.origin is not None
+    begins = np.flatnonzero(np.diff(tokens.origin[rows], prepend=-1))
+    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+        yield [chars[int(row)] for row in rows[begin:end]]
 
 
 def _groups(task: Task, dataset: Dataset, tokens: TokenRows, rows: np.ndarray) -> np.ndarray | None:

@@ -47,7 +47,7 @@ def _drawn(count: int, total: int, purpose: str, seed: int) -> np.ndarray:
 
     begins = np.fromiter((int.from_bytes(rank(row)[:8], "big") for row in range(total)), dtype=np.uint64, count=total)
     last = np.partition(begins, count - 1)[count - 1]
-    mask = begins < last
+    mask = np.asarray(begins < last)
     level = sorted(np.flatnonzero(begins == last).tolist(), key=rank)  # ranks that begin alike are compared in full
     mask[level[: count - int(mask.sum())]] = True
     return mask

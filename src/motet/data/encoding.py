@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from motet.data.mapping import mapped, trim
 from motet.data.sources import quietly
+from motet.data.workers import workers
 from motet.tasks.base import Inputs
 
 __all__ = ["Ragged", "TokenRows", "token_rows", "tokenise", "tokenise_batch", "windows"]
@@ -46,8 +49,11 @@ class Ragged:
     @cached_property
     def lengths(self) -> np.ndarray:
         """The length of every row."""
-        parts = [np.diff(offsets) for offsets, _ in self._chunks]
-        return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, dtype=np.int32)
+        lengths = np.zeros(len(self), dtype=np.int32)
+        for start, (offsets, _) in zip(self._starts, self._chunks, strict=False):
+            lengths[start : start + len(offsets) - 1] = np.diff(offsets)
+            trim()
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class TokenRows:
 
     def rows_of(self, records: np.ndarray) -> np.ndarray:
         """All rows made of some rows of the data set, ascending."""
-        return records if self.origin is None else np.flatnonzero(np.isin(self.origin, records))
+        return records if self.origin is None else np.flatnonzero(np.isin(self.origin, records)).astype(records.dtype)
 
 
 def tokenise(dataset: Dataset, inputs: Inputs, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
@@ -91,16 +97,40 @@ def tokenise(dataset: Dataset, inputs: Inputs, tokenizer: PreTrainedTokenizerBas
     Rows whose text is missing become rows without content; no task owns them.
     """
     key = (_FORMAT, dataset._fingerprint, inputs, max_length, _digest(tokenizer))
-    with quietly():
-        tokenised = dataset.map(
-            lambda batch, places: tokenise_batch(batch, inputs, tokenizer, max_length, places),
+    fingerprint = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+    columns = list(dict.fromkeys(inputs.columns))
+    read = dataset.select_columns(columns, new_fingerprint=f"{fingerprint}-read")
+    with quietly(), workers(read) as count:
+        tokenised = read.map(
+            _Tokenisation(inputs, tokenizer, max_length),
             batched=True,
+            batch_size=_rows_of_a_batch(read),
             with_indices=True,
-            remove_columns=dataset.column_names,
-            new_fingerprint=hashlib.sha256(repr(key).encode()).hexdigest()[:32],
+            remove_columns=columns,
+            new_fingerprint=fingerprint,
+            num_proc=count,
         )
-    table = tokenised.data.table
-    return token_rows(table)
+    files = [Path(file["filename"]) for file in tokenised.cache_files]
+    tables = [pa.ipc.open_stream(mapped(file)).read_all() for file in files]
+    return token_rows(pa.concat_tables(tables) if tables else tokenised.data.table)
+
+
+@dataclass(frozen=True)
+class _Tokenisation:
+    """`tokenise_batch` with all but the rows; can be sent to another process."""
+
+    inputs: Inputs
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]], places: Sequence[int]) -> dict[str, list[Any]]:
+        trim()
+        return tokenise_batch(batch, self.inputs, self.tokenizer, self.max_length, places)
+
+
+def _rows_of_a_batch(dataset: Dataset) -> int:
+    """As many as make batches that are neither slow to open nor large in memory."""
+    return int(np.clip((1 << 20) * len(dataset) // max(1, dataset.data.nbytes), 1000, 10_000)) if len(dataset) else 1000
 
 
 def token_rows(table: pa.Table) -> TokenRows:
@@ -134,7 +164,7 @@ def tokenise_batch(
         max_length: longest row.
         places: the row of the data set of each; windows name theirs.
     """
-    texts = [_readable(batch[column], inputs.words) for column in inputs.columns]
+    texts = [_readable(batch[column], inputs.words, tokenizer) for column in inputs.columns]
     if inputs.written:
         return _written(texts[0], tokenizer, inputs.written)
     if inputs.stride is not None:
@@ -239,10 +269,13 @@ def first_positions(word_ids: Sequence[int | None], count: int, truncated: bool)
     return positions
 
 
-def _readable(values: Sequence[Any], words: bool) -> list[Any]:
-    if words:
-        return [list(map(str, value)) if value else [""] for value in values]
-    return ["" if value is None else str(value) for value in values]
+def _readable(values: Sequence[Any], words: bool, tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+    if not words:
+        return ["" if value is None else str(value) for value in values]
+    # to such tokenizers (GPT-2, RoBERTa) a word with no space before it is the rest of another
+    space = " " if getattr(tokenizer, "add_prefix_space", None) is False else ""
+    rows = [list(map(str, value)) if value else [""] for value in values]
+    return [[row[0], *(space + word for word in row[1:])] for row in rows]
 
 
 def _digest(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
+from motet.data.cells import BATCH, Cells
 from motet.data.encoding import TokenRows
+from motet.data.rows import column, ranks
 from motet.data.sources import Table
+from motet.data.splits import ID
 from motet.tasks.base import Task
 
 __all__ = ["Chosen", "Examples", "Flat", "Targets", "counts"]
@@ -23,23 +27,33 @@ class Targets(Protocol):
 
 @dataclass(frozen=True)
 class Flat:
-    """Answers of different lengths, one after the other.
+    """Answers one after the other.
 
     Args:
         values: of all rows, ``[numbers]``.
-        offsets: where those of each row begin, ``[rows + 1]``.
+        width: numbers of every row, where all have the same.
+        offsets: where those of each row begin, ``[rows + 1]``; None where all have the same.
     """
 
     values: np.ndarray
-    offsets: np.ndarray
+    width: int = 1
+    offsets: np.ndarray | None = None
 
     @classmethod
-    def of(cls, targets: Sequence[np.ndarray]) -> Flat:
-        """The answers of some rows."""
-        flat = np.concatenate(targets) if targets else np.zeros(0, dtype=np.float32)
-        return cls(flat, np.cumsum([0, *map(len, targets)]))
+    def of(cls, targets: Iterable[np.ndarray]) -> Flat:
+        """The answers of some rows, which may come one by one."""
+        coming, values, sizes = iter(targets), [np.zeros(0, dtype=np.float32)], [np.zeros(0, dtype=np.int32)]
+        while batch := list(islice(coming, BATCH)):
+            values.append(np.concatenate(batch))
+            sizes.append(np.asarray([len(target) for target in batch], dtype=np.int32))
+        flat, lengths = np.concatenate(values), np.concatenate(sizes)
+        if (lengths == lengths[:1]).all():
+            return cls(flat, int(lengths[0]) if len(lengths) else 0)
+        return cls(flat, offsets=np.concatenate([[0], np.cumsum(lengths)]))
 
     def __getitem__(self, row: int) -> np.ndarray:
+        if self.offsets is None:
+            return self.values[row * self.width : (row + 1) * self.width]
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
 
@@ -94,13 +108,14 @@ class Examples:
         return str(self.table.splits[self.split][self.tokens.record(int(self.rows[row]))]["__id__"])
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """The ids of the rows, in order; windows of one passage have the same."""
-        names = self.table.splits[self.split]["__id__"][:]
-        return [str(names[self.tokens.record(int(row))]) for row in self.rows]
+        records = self.rows if self.tokens.origin is None else self.tokens.origin[self.rows]
+        return Cells(column(self.table.splits[self.split], ID), records)
 
     def find(self, rows: np.ndarray) -> np.ndarray:
         """Where rows of the tokenised table are among these; -1 for those that are not."""
+        rows = rows.astype(self.rows.dtype, copy=False)  # or the search would bring all of these to the type of those
         at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[at] == rows, at, -1) if len(self.rows) else np.full(len(rows), -1)
 
@@ -115,6 +130,12 @@ class Examples:
         firsts = self.rows if self.groups is None else self.rows[np.unique(self.groups, return_index=True)[1]]
         dataset = self.table.splits[self.split].select_columns(list(self.task.columns))
         return [dataset[self.tokens.record(int(row))] for row in firsts]
+
+    def part(self, places: slice) -> Examples:
+        """Some of the rows, behind one another."""
+        targets = Chosen(self.targets, np.arange(*places.indices(len(self.rows))))
+        groups = None if self.groups is None else ranks(self.groups[places])
+        return replace(self, rows=self.rows[places], targets=targets, groups=groups)
 
     def take(self, count: int | None, seed: int) -> Examples:
         """At most `count` of the examples, drawn with a seed; the same ones every time."""

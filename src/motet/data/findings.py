@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from motet.data.cells import Cells
 from motet.data.rows import column, owned, text_hashes
 from motet.data.sources import Table
 from motet.tasks.base import Task
@@ -100,9 +101,9 @@ class _View:
             self.cache[key] = text_hashes(self.table.splits[split], self.task.inputs)
         return np.asarray(self.cache[key][rows])
 
-    def answers(self, split: str) -> list[Any]:
+    def answers(self, split: str) -> Sequence[Any]:
         rows = self.rows(split)
-        return column(self.table.splits[split], self.task.target).take(rows).to_pylist() if len(rows) else []
+        return Cells(column(self.table.splits[split], self.task.target), rows) if len(rows) else ()
 
     def labels(self, split: str) -> Counter[str]:
         """How often each label is given, to a text or to a word."""

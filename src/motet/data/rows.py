@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,9 @@ def positions(mask: np.ndarray) -> np.ndarray:
 
 def groups(dataset: Dataset, name: str, rows: np.ndarray) -> np.ndarray:
     """Which of some rows are equal in a column: numbers from 0, by first appearance."""
-    found = [ranked.to_numpy() for ranked in _ranked(column(dataset, name), rows)]
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
-
-
-def _ranked(values: pa.ChunkedArray, rows: np.ndarray) -> Iterator[pa.Array]:
-    """XXX"""
+    coded = column(dataset, name).dictionary_encode()
+    codes = [part.indices.fill_null(-1).to_numpy() for part in coded.chunks]
+    return ranks(np.concatenate(codes)[rows]) if codes else np.zeros(0, dtype=np.int64)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

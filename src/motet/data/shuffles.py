@@ -64,11 +64,11 @@ class Cipher:
         left, right = numbers >> self._half, numbers & self._mask
         for key in self._keys:
             left, right = right, left ^ (_mixed(right + key) & self._mask)
-        return (left << self._half) | right
+        return np.asarray((left << self._half) | right)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
     """Every bit of the result depends on every bit of the number. Source: Stafford's thirteenth mixer of 64 bits."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
+    return np.asarray(numbers ^ (numbers >> np.uint64(31)))

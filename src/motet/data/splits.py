@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pyarrow as pa
 from datasets import Dataset, Features
 
+from motet.data.ids import ids_of
 from motet.errors import DataError, Problem, nearest
 
 __all__ = ["ID", "SPLITS", "Part", "agree", "choose", "digest", "identify"]
@@ -141,34 +142,12 @@ def identify(datasets: Mapping[str, Dataset], column: str, origin: str) -> dict[
     for split, dataset in datasets.items():
         if ID in dataset.column_names:
             raise DataError(Problem(f"{origin}, {split}", f"must not have a column `{ID}`: motet keeps its ids there"))
-        ids, fault = _ids(dataset, split, column or "id")
+        fingerprint = digest(dataset._fingerprint, split, column)
+        flat = dataset if dataset._indices is None else dataset.flatten_indices()
+        ids, fault = ids_of(flat, split, column or "id", digest(fingerprint, "ids"))
         if fault and column:
             problems.append(Problem(f"{origin}, {split}", fault))
-        fingerprint = digest(dataset._fingerprint, split, column)
-        identified[split] = dataset.add_column(ID, ids, new_fingerprint=fingerprint)
+        identified[split] = flat.add_column(ID, ids, new_fingerprint=fingerprint)
     if problems:
         raise DataError(problems)
     return identified
-
-
-def _ids(dataset: Dataset, split: str, column: str) -> tuple[list[str], str]:
-    """The ids of the rows, and why the column cannot give them, if it cannot."""
-    numbers = [f"{split}:{row}" for row in range(1, len(dataset) + 1)]
-    if column in dataset.column_names:
-        values = dataset.select_columns([column]).with_format("arrow")[:][column].to_pylist()
-        fault = _fault(values)
-        return (numbers if fault else list(map(str, values))), fault and f"`{column}` must tell rows apart: {fault}"
-    missing = f"has no column `{column}` for ids. {nearest(column, dataset.column_names)}"
-    return numbers, "" if split == "unlabelled" else missing
-
-
-def _fault(values: Sequence[Any]) -> str:
-    """Why some values cannot be ids; empty if they can."""
-    first: dict[str, int] = {}
-    for row, value in enumerate(values, 1):
-        if value is None:
-            return f"row {row} has none"
-        if str(value) in first:
-            return f"`{value}` stands in rows {first[str(value)]} and {row}"
-        first[str(value)] = row
-    return ""

@@ -7,12 +7,15 @@ enough to be saved with every checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from motet.data.corpus import Corpus
 from motet.data.examples import Examples
+from motet.data.shuffles import Shuffle
+from motet.data.ties import bundles
 
 __all__ = ["Stream", "streams_of"]
 
@@ -55,7 +58,7 @@ class Stream:
         self._random = np.random.default_rng([seed, 1])
         self._left = np.zeros(0, dtype=np.int64)
         self._drawn = 0
-        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
+        self._shuffle: tuple[int, Shuffle] = (0, Shuffle(len(self), seed, 0))
 
     def __len__(self) -> int:
         return len(self._bundles.lengths)
@@ -79,15 +82,16 @@ class Stream:
         return self._bundles.rows(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
 
     def _next_window(self) -> np.ndarray:
-        positions = np.asarray([self._at(self._drawn + i) for i in range(self.window)])
+        epochs, places = np.divmod(self._drawn + np.arange(self.window), len(self))
+        parts = [self._shuffled(int(epoch)).at(places[epochs == epoch]) for epoch in np.unique(epochs)]
+        positions = np.concatenate(parts)
         self._drawn += self.window
         return positions[np.argsort(self._bundles.lengths[positions], kind="stable")]
 
-    def _at(self, index: int) -> int:
-        epoch, place = divmod(index, len(self))
-        if self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng([self._seed, 2, epoch]).permutation(len(self)))
-        return int(self._order[1][place])
+    def _shuffled(self, epoch: int) -> Shuffle:
+        if self._shuffle[0] != epoch:
+            self._shuffle = (epoch, Shuffle(len(self), self._seed, epoch))
+        return self._shuffle[1]
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on from here, as plain data."""
@@ -147,17 +151,24 @@ def _ties(corpus: Corpus) -> dict[str, str]:
 
 def _stream(corpus: Corpus, names: Sequence[str], seed: int, window: int) -> Stream:
     train = {name: corpus.examples("train")[name] for name in names}
-    rows = np.unique(np.concatenate([examples.rows for examples in train.values()]))
-    tied = next((examples for examples in train.values() if examples.groups is not None), None)
-    groups = None if tied is None else _bundled(rows, tied)
-    lengths = train[names[0]].tokens.lengths[rows]
-    return Stream(tuple(names), rows, lengths, seed=seed, window=window, groups=groups)
+    rows = reduce(_union, [examples.rows for examples in train.values()])
+    tied = [examples for examples in train.values() if examples.groups is not None]
+    groups = _bundled(rows, tied) if tied else None
+    lengths = train[names[0]].tokens.lengths
+    of_rows = lengths if len(rows) == len(lengths) else lengths[rows]
+    return Stream(tuple(names), rows, of_rows, seed=seed, window=window, groups=groups)
 
 
-def _bundled(rows: np.ndarray, tied: Examples) -> np.ndarray:
-    """The example of every row; a row that the tied task does not label is drawn alone."""
-    at = tied.find(rows)
-    assert tied.groups is not None
-    alone = len(tied) + np.arange(len(rows))
-    _, groups = np.unique(np.where(at < 0, alone, tied.groups[at]), return_inverse=True)
-    return np.asarray(groups)
+def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return one if np.array_equal(one, other) else np.union1d(one, other)
+
+
+def _bundled(rows: np.ndarray, tied: Sequence[Examples]) -> np.ndarray:
+    """The bundle of every row; a row that no task ties is drawn alone."""
+    ties = []
+    for examples in tied:
+        at = examples.find(rows)
+        here = np.flatnonzero(at >= 0)
+        assert examples.groups is not None
+        ties.append((here, examples.groups[at[here]]))
+    return bundles(len(rows), ties)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,12 +86,11 @@ class Row:
         return int(self.table.lengths[self.row])
 
     @property
-    def tie(self) -> tuple[str, int] | None:
-        """Equal for rows that have to be read in one place."""
+    def ties(self) -> Iterator[tuple[str, int]]:
+        """For every task that ties rows together, its name and the example that this row belongs to."""
         for name, owner in self.owners.items():
             if owner.examples is not None and owner.examples.groups is not None:
-                return name, int(owner.examples.groups[owner.at])
-        return None
+                yield name, int(owner.examples.groups[owner.at])
 
     def hide(self, masking: Masking | None, salt: int) -> Hidden | None:
         """The row with words hidden, if its tasks ask for that; the same for equal salt."""

@@ -3,7 +3,7 @@
 An `Encoder` names one, `locate` finds its files, `load_tokenizer` and `load_trunk` read them. The `Trunk` reads texts
 into states whether it is an encoder (BERT), an encoder-decoder (T5) or a decoder (GPT-2); the last two also write.
 
->>> from motet.encoders import Encoder
+>>> from motet.encoders.loading import Encoder
 >>> Encoder("google-t5/t5-small", max_length=256).layers is None
 True
 """

@@ -23,7 +23,7 @@ from typing import Any, cast
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
 from motet.data.sources import Source
-from motet.encoders import Encoder
+from motet.encoders.loading import Encoder
 from motet.registry import Kind, find, names, part_name
 from motet.sampling.base import Sampler
 from motet.tasks.base import Task

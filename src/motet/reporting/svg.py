@@ -126,9 +126,10 @@ class Scale:
 
     def _factors(self, wanted: int) -> list[float]:
         """Powers of ten inside the range, with their doubles and halves where there is room."""
-        span = math.log10(self.high / self.low)
+        first, last = math.log10(self.low), math.log10(self.high)
+        span = last - first
         stride = math.ceil(span / (1.5 * wanted))
-        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        powers = range(math.floor(first), math.ceil(last) + 1)
         factors = (1, 2, 5) if 3 * span <= 1.75 * wanted else (1,)
         found = (factor * 10.0**power for power in powers if power % stride == 0 for factor in factors)
         return [value for value in found if self.low <= value <= self.high]
@@ -148,8 +149,9 @@ class Scale:
 
 
 def _tick(value: float, places: int) -> str:
-    if abs(value) < LARGE:
-        return f"{value:,.{places}f}".replace("-", "−")
+    """A tick as short as it can be without being rounded."""
     power = exponent(value)
-    digits = f"{value / 10.0**power:.3g}".replace("-", "−")
-    return power_of_ten(power) if digits == "1" else f"{digits}·{power_of_ten(power)}"
+    digits = f"{value / 10.0**power:.10g}"
+    if abs(value) < LARGE or len(digits) > 4:
+        return f"{value:,.{places}f}".replace("-", "−")
+    return power_of_ten(power) if digits == "1" else f"{digits.replace('-', '−')}·{power_of_ten(power)}"

@@ -79,8 +79,8 @@ class Regression(Task):
         return "a number"
 
     def resolve(self, answers: Sequence[Any]) -> Self:
-        values = np.asarray([float(answer) for answer in answers], dtype=np.float64)
-        if len(set(values)) < 2:  # not by the deviation, which rounding may leave above 0
+        values = np.fromiter(map(float, answers), dtype=np.float64, count=len(answers))
+        if (values == values[:1]).all():  # not by the deviation, which rounding may leave above 0
             raise DataError(
                 Problem(
                     f"tasks.{self.name}",

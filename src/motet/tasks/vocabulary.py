@@ -20,8 +20,9 @@ class OverVocabulary(Task):
 
     True-label loss: cross-entropy of every sub-word. Distillation: cross-entropy against the teacher's softmax at a
     temperature, times its square. Only the `top` highest logits are recorded; the rest of the vocabulary counts as one
-    more word, of the teacher as of the student, so that nothing outside is left to itself. Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; for
-    sequences: Kim, Rush 2016, "Sequence-Level Knowledge Distillation", there called word-level.
+    more word, of the teacher as of the student, so that nothing outside is left to itself. Source: Hinton, Vinyals,
+    Dean 2015, "Distilling the Knowledge in a Neural Network"; for sequences: Kim, Rush 2016, "Sequence-Level Knowledge
+    Distillation", there called word-level.
     """
 
     top: ClassVar[int] = 0
@@ -39,7 +40,7 @@ class OverVocabulary(Task):
     def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         if teacher.shape[-1] == logits.shape[-1]:
             return soft_cross_entropy(logits, teacher, temperature)
-        words, best = teacher.float().split([self.top, self.top + 1], dim=-1)
+        words, best = torch.split(teacher.float(), [self.top, self.top + 1], dim=-1)
         return soft_cross_entropy(_gathered(logits.float(), words.long()), best, temperature)
 
     def soft(self, logits: Tensor, lengths: np.ndarray) -> Tensor:

@@ -6,6 +6,8 @@ not depend on how many processes there are.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +23,8 @@ from motet.errors import Problem, RecipeError
 __all__ = ["Devices", "faster_in_bf16"]
 
 Found = TypeVar("Found")
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 
 Item = TypeVar("Item")
 
@@ -44,6 +48,8 @@ class Devices:
         cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
         self._accelerator = Accelerator(cpu=cpu, mixed_precision="no")
         self.device: torch.device = self._accelerator.device
+        if self.device.type == "cpu":
+            keep_memory()
         self.precision = self._choose(precision)
 
     @property
@@ -107,6 +113,18 @@ class Devices:
             return precision
         mine = faster_in_bf16(self.device)
         return "bf16" if bool(self.sum(torch.tensor(float(mine), device=self.device)) == self.count) else "fp32"
+
+
+def keep_memory() -> None:
+    """Let this process keep what a step frees for the next one, where the C library is glibc.
+
+    By default large tensors come from the system and go back to it in every step, and the system fills them with zeros
+    each time they come. On a virtual machine that can take longer than the step itself.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_MMAP_THRESHOLD, 2**25)  # the highest that glibc takes
 
 
 def faster_in_bf16(device: torch.device, margin: float = 1.2) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ import torch
 from torch import Tensor
 
 from motet.data.batches import Chunk
+from motet.data.cells import Cells
 from motet.data.encoding import Ragged
 from motet.data.examples import Examples
+from motet.data.mapping import mapped
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import write_atomically
 from motet.training.devices import Devices
 from motet.training.evaluation import Predictions
 
-__all__ = ["OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher"]
+__all__ = ["OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,31 @@ class SoftLabels:
     logits: Ragged
 
     @classmethod
-    def write(cls, path: Path, predictions: Predictions, ids: list[str], metadata: Mapping[str, Any]) -> None:
+    def write(cls, path: Path, predictions: Predictions, ids: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Write the file, atomically."""
-        outputs = predictions.values.shape[1]
-        offsets = np.concatenate([[0], np.cumsum(predictions.lengths * outputs)])
-        values = pa.array(predictions.values.astype(np.float32).reshape(-1))
-        logits = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
-        described = {"motet": json.dumps({**metadata, "outputs": outputs})}
-        schema = pa.schema([("id", pa.string()), ("logits", pa.large_list(pa.float32()))], metadata=described)
-        table = pa.Table.from_arrays([pa.array(ids, pa.string()), logits], schema=schema)
+        cls.record(path, [(ids, predictions)], metadata)
+
+    @classmethod
+    def record(
+        cls, path: Path, parts: Iterable[tuple[Sequence[str], Predictions]], metadata: Mapping[str, Any]
+    ) -> None:
+        """Write the file, atomically, part by part.
+
+        Args:
+            path: of the file.
+            parts: the ids of some examples and what is predicted for them; at least one part.
+            metadata: of the whole file.
+        """
 
         def write(file: Path) -> None:
-            with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                writer.write_table(table, max_chunksize=1 << 16)
+            with ExitStack() as stack:
+                sink = stack.enter_context(pa.OSFile(str(file), "wb"))
+                writer = None
+                for ids, predictions in parts:
+                    table = _table(ids, predictions, metadata)
+                    if writer is None:
+                        writer = stack.enter_context(pa.ipc.new_file(sink, table.schema))
+                    writer.write_table(table, max_chunksize=1 << 16)
 
         write_atomically(path, write)
 
@@ -69,13 +84,13 @@ class SoftLabels:
             RunError: missing, damaged, another task's, or not of these training rows.
         """
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            table = pa.ipc.open_file(mapped(path)).read_all()
             described = json.loads(table.schema.metadata[b"motet"])
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} cannot be read as soft labels ({error}).") from error
         if described["task"] != task:
             raise RunError(f"{path} holds soft labels of `{described['task']}`, not of `{task}`.")
-        _require_coverage(path, table.column("id").to_pylist(), examples.ids)
+        _require_coverage(path, table.column("id"), examples.ids)
         return cls(path, int(described["outputs"]), Ragged(table.column("logits")))
 
     def of(self, examples: np.ndarray) -> Tensor:
@@ -84,7 +99,18 @@ class SoftLabels:
         return torch.from_numpy(flat.reshape(-1, self.outputs))
 
 
-def _require_coverage(path: Path, recorded: list[str], wanted: list[str]) -> None:
+def _table(ids: Sequence[str], predictions: Predictions, metadata: Mapping[str, Any]) -> pa.Table:
+    outputs = predictions.values.shape[1]
+    offsets = np.concatenate([[0], np.cumsum(predictions.lengths * outputs)])
+    values = pa.array(predictions.values.astype(np.float32).reshape(-1))
+    logits = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
+    described = {"motet": json.dumps({**metadata, "outputs": outputs})}
+    schema = pa.schema([("id", pa.string()), ("logits", pa.large_list(pa.float32()))], metadata=described)
+    return pa.Table.from_arrays([pa.array(ids, pa.string()), logits], schema=schema)
+
+
+def _require_coverage(path: Path, column: pa.ChunkedArray, wanted: Sequence[str]) -> None:
+    recorded = Cells(column)
     if recorded == wanted:
         return
     missing, strange = sorted(set(wanted) - set(recorded)), sorted(set(recorded) - set(wanted))
@@ -98,11 +124,15 @@ def _require_coverage(path: Path, recorded: list[str], wanted: list[str]) -> Non
 
 
 class Teacher(ABC):
-    """Gives the logits that a held task is distilled from."""
+    """Gives what a held task is distilled from."""
 
     @abstractmethod
-    def logits(self, chunk: Chunk, task: str) -> Tensor:
-        """Logits ``[units, outputs]`` for the rows that the task owns in a chunk."""
+    def logits(self, chunk: Chunk, task: str) -> Tensor | None:
+        """What `Task.soft` leaves of the logits of the rows that the task owns in a chunk; None if it gives labels."""
+
+    def rewrite(self, chunk: Chunk, task: str) -> Chunk:
+        """The chunk with labels of the teacher in place of the true ones, if it gives any."""
+        return chunk
 
 
 class RecordedTeacher(Teacher):
@@ -140,3 +170,23 @@ class OnlineTeacher(Teacher):
         with torch.no_grad(), self._devices.autocast():
             logits: Tensor = self._model(chunk.part(task))[task]
             return self._tasks[task].soft(logits, chunk.owned[task].lengths)
+
+
+class WrittenTeacher(Teacher):
+    """Puts the texts that the best weights have written in place of the true ones.
+
+    Args:
+        labels: the sub-words of these texts, one a unit.
+    """
+
+    def __init__(self, labels: SoftLabels) -> None:
+        self._labels = labels
+
+    def logits(self, chunk: Chunk, task: str) -> Tensor | None:
+        return None
+
+    def rewrite(self, chunk: Chunk, task: str) -> Chunk:
+        owned = chunk.owned[task]
+        words = self._labels.of(owned.examples)
+        lengths = np.asarray([len(self._labels.logits[int(example)]) for example in owned.examples])
+        return replace(chunk, owned={**chunk.owned, task: replace(owned, target=words[:, 0], lengths=lengths)})

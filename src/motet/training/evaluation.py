@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from motet.tasks.base import Answers, Scores
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 
-__all__ = ["Predictions", "evaluate", "evaluate_run", "plain", "predict_examples"]
+__all__ = ["Predictions", "evaluate", "evaluate_run", "plain", "predict_examples", "predict_parts", "write_parts"]
+
+_ROWS, _NUMBERS = 1 << 16, 1 << 23  # most rows and most logits of a part
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,64 @@ def predict_examples(
     return {name: found[name] for name in examples}
 
 
+def predict_parts(
+    model: MultiTaskModel, examples: Examples, devices: Devices, largest: int = 4096
+) -> Iterator[tuple[Examples, Predictions]]:
+    """What distillation needs of the logits of one task, for some of its rows after the other.
+
+    So neither the rows nor the logits of a training split have to fit into memory. Rows are sorted by length within a
+    part; all processes go through the parts together.
+
+    Args:
+        model: asked.
+        examples: of the task.
+        devices: of this process.
+        largest: tokens in a chunk.
+    """
+    name = examples.task.name
+    for places in _parts(examples, examples.task.soft_width(model.arrangement.trunk.vocabulary), largest):
+        part = examples.part(places)
+        yield part, predict_examples(model, {name: part}, devices, largest, soft=True)[name]
+
+
+def write_parts(model: MultiTaskModel, examples: Examples, devices: Devices) -> Iterator[tuple[Examples, Predictions]]:
+    """The texts that one task writes, as sub-words to learn from, for some of its rows after the other."""
+    end = cast(int, model.tokenizer.eos_token_id)
+    for start in range(0, len(examples.rows), _ROWS):
+        part = examples.part(slice(start, start + _ROWS))
+        words = [np.append(row, end) for row in write_examples(model, part, devices)]
+        yield part, Predictions(np.concatenate(words)[:, None], np.asarray([len(row) for row in words]))
+
+
+def _parts(examples: Examples, width: int, largest: int) -> Iterator[slice]:
+    """As many rows as have no more than so many logits, but enough for a full chunk."""
+    start = 0
+    while start < len(examples.rows):
+        lengths = examples.tokens.lengths[examples.rows[start : start + _ROWS]]
+        units = np.ones_like(lengths) if examples.task.level == "text" else lengths
+        fitting = np.searchsorted(np.cumsum(units, dtype=np.int64) * width, _NUMBERS, side="right")
+        filling = np.searchsorted(np.cumsum(lengths, dtype=np.int64), largest) + 1
+        yield slice(start, start + max(int(fitting), int(filling)))
+        start += max(int(fitting), int(filling))
+
+
 def evaluate(model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices) -> dict[str, Scores]:
     """Every metric of every task."""
     scores = {}
     for name, predictions in predict_examples(model, examples, devices).items():
         of_task = examples[name]
         targets = [of_task.target(row) for row in range(len(of_task.rows))]
-        texts = write_examples(model, of_task, devices) if of_task.task.generates else []
+        texts = model.spell(write_examples(model, of_task, devices)) if of_task.task.generates else []
         scores[name] = model.tasks[name].score(_answers(predictions, of_task, texts), targets)
     return scores
 
 
-def write_examples(model: MultiTaskModel, examples: Examples, devices: Devices) -> list[str]:
-    """The texts that the model writes for all rows of one task."""
-    pieces: dict[int, str] = {}
+def write_examples(model: MultiTaskModel, examples: Examples, devices: Devices) -> list[np.ndarray]:
+    """The sub-words that the model writes for all rows of one task, without the one that ends a text."""
+    pieces: dict[int, np.ndarray] = {}
     with devices.autocast():
-        for here, texts in model.write(examples.tokens, devices.share(examples.rows), examples.task.name):
-            pieces.update(zip(here.tolist(), texts, strict=True))
+        for here, words in model.write(examples.tokens, devices.share(examples.rows), examples.task.name):
+            pieces.update(zip(here.tolist(), words, strict=True))
     pieces = devices.gather({examples.task.name: pieces})[examples.task.name]
     return [pieces[int(row)] for row in examples.rows]
 

@@ -18,6 +18,7 @@ from motet.sampling.base import Sampler
 from motet.sampling.temperature import Temperature
 from motet.tasks.base import Task
 from motet.training.convergence import Convergence, Patience
+from motet.training.responses import Distill
 from motet.training.schedules import Joint, Schedule
 
 __all__ = ["Experiment", "Training"]
@@ -114,6 +115,8 @@ class Experiment:
     def __post_init__(self) -> None:
         problems = list(_task_problems(self.tasks))
         problems += self.convergence.problems({task.name: task.metrics for task in self.tasks})
+        problems += _teacher_problems(self.tasks, self.convergence)
+        problems += self.balance.problems([task.name for task in self.tasks])
         problems += self.schedule.problems([task.name for task in self.tasks])
         if problems:
             raise RecipeError(problems)
@@ -125,6 +128,16 @@ class Experiment:
         parts = ("encoder", "architecture", "sampler", "schedule", "balance", "convergence", "training")
         tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
         return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}
+
+
+def _teacher_problems(tasks: Sequence[Task], convergence: Convergence) -> Iterable[Problem]:
+    for task in tasks:
+        rule = convergence.of(task.name)
+        if rule is not None and isinstance(rule.then, Distill) and rule.then.teacher == "written" and not task.written:
+            remedy = "Set the teacher of this task alone under convergence.tasks."
+            yield Problem(
+                f"convergence.then.teacher of {task.name}", "writes texts, which this task does not", "written", remedy
+            )
 
 
 def _task_problems(tasks: Sequence[Task]) -> Iterable[Problem]:

@@ -21,6 +21,7 @@ __all__ = ["Journal"]
 class _Batch:
     step: int
     losses: dict[str, Tensor]
+    weights: dict[str, Tensor]
     examples: dict[str, list[int]]
 
 
@@ -67,8 +68,10 @@ class Journal:
         if self.log is not None:
             self.log.close()
 
-    def batch(self, losses: Mapping[str, Tensor], chunks: Sequence[Chunk]) -> None:
-        """Note one batch of a step."""
+    def batch(
+        self, losses: Mapping[str, Tensor], chunks: Sequence[Chunk], weights: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Note one batch of a step, with the weights that the balance gave its losses."""
         examples: dict[str, list[int]] = {}
         for chunk in chunks:
             for task, owned in chunk.owned.items():
@@ -77,7 +80,7 @@ class Journal:
             self._tokens[1] += chunk.padded
         for task, rows in examples.items():
             self._rows[task] = self._rows.get(task, 0) + len(rows)
-        self._pending.append(_Batch(-1, {task: loss.detach() for task, loss in losses.items()}, examples))
+        self._pending.append(_Batch(-1, {t: loss.detach() for t, loss in losses.items()}, dict(weights or {}), examples))
 
     def step(self, physical: int, logical: int, norm: Tensor, seconds: float, kinds: Mapping[str, str]) -> None:
         """Note the end of a step, and what every task learnt from."""
@@ -98,12 +101,14 @@ class Journal:
         """
         if not self._pending:
             return
-        losses = self._means()
+        losses = self._means([batch.losses for batch in self._pending], "loss")
+        weights = self._means([batch.weights for batch in self._pending], "weight")
         self.event(
             "step",
             step=physical,
             logical=logical,
             losses={task: losses.get(task) for task in self.tasks},
+            weights=weights,
             kinds=self._kinds,
             learning_rate=self.rate(logical),
             gradient_norm=float(self._norm) if self._norm.isfinite() else None,
@@ -114,28 +119,32 @@ class Journal:
         )
         self._pending, self._rows, self._tokens, self._since = [], {}, [0, 0], 0.0
 
-    def _means(self) -> dict[str, float]:
-        table = torch.full((len(self._pending), len(self.tasks)), 0.0, device=self.devices.device)
-        for row, batch in enumerate(self._pending):
-            for task, loss in batch.losses.items():
-                table[row, self.tasks.index(task)] = loss
-        values = self.devices.sum(table).cpu()
-        self._require_finite(values)
-        seen = [[task in batch.examples for batch in self._pending] for task in self.tasks]
+    def _means(self, batches: Sequence[Mapping[str, Tensor]], what: str) -> dict[str, float]:
+        """Every task's mean over the batches since the last time; losses are summed over processes, weights equal."""
+        table = torch.full((len(batches), len(self.tasks)), 0.0, device=self.devices.device)
+        for row, batch in enumerate(batches):
+            for task, value in batch.items():
+                table[row, self.tasks.index(task)] = value
+        values = (self.devices.sum(table) if what == "loss" else table).cpu()
+        self._require_finite(values, what)
         means = {}
-        for column, (task, present) in enumerate(zip(self.tasks, seen, strict=True)):
-            if any(present):
-                means[task] = float(values[torch.tensor(present), column].mean())
+        for column, task in enumerate(self.tasks):
+            present = torch.tensor([self._present(task, row, batch, what) for row, batch in enumerate(batches)])
+            if present.any():
+                means[task] = float(values[present, column].mean())
         return means
 
-    def _require_finite(self, values: Tensor) -> None:
+    def _present(self, task: str, row: int, batch: Mapping[str, Tensor], what: str) -> bool:
+        return task in (self._pending[row].examples if what == "loss" else batch)
+
+    def _require_finite(self, values: Tensor, what: str) -> None:
         bad = (~values.isfinite()).nonzero()
         if not len(bad):
             return
         batch, task = self._pending[int(bad[0, 0])], self.tasks[int(bad[0, 1])]
         rows = ", ".join(self.name_rows(task, batch.examples.get(task, [])[:5]))
-        message = f"the loss of `{task}` is not finite at step {batch.step} (rows {rows}, ...)."
-        self.event("warning", step=batch.step, code="loss-not-finite", task=task, message=message)
+        message = f"the {what} of `{task}` is not finite at step {batch.step} (rows {rows}, ...)."
+        self.event("warning", step=batch.step, code=f"{what}-not-finite", task=task, message=message)
         raise RunError(
             f"{message} The last checkpoint is intact. Lower training.learning_rate, or use precision fp32, "
             f"and start again; `motet resume` would meet the same batch."

@@ -65,6 +65,7 @@ class Monitor:
         seconds = time.perf_counter() - started
         self.snapshots.save(plain(scores))
         self._observe(scores)
+        self.trainer.balancer.observe({task: of[self.monitored(task)].value for task, of in scores.items()})
         self._report(scores, seconds)
         self._look_after_held()
         while due := self._due():

@@ -64,7 +64,7 @@ class Objective:
         Args:
             chunks: of the whole global batch.
         """
-        tasks = self.model.tasks
+        tasks, chunks = self.model.tasks, [self._taught(chunk) for chunk in chunks]
         sizes = {name: _sizes(tasks[name], owned) for name, owned in _by_task(chunks).items()}
         said: dict[str, list[_Said]] = {}
         sums: dict[str, Tensor] = {}
@@ -82,18 +82,22 @@ class Objective:
             sums |= {name: self._loss(name, _joined(pieces), sizes[name]) for name, pieces in said.items()}
         return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
 
+    def _taught(self, chunk: Chunk) -> Chunk:
+        """A chunk with the targets that teachers put in place of the true ones."""
+        for name in chunk.owned:
+            if name in self.held:
+                chunk = self.held[name].teacher.rewrite(chunk, name)
+        return chunk
+
     def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
-        task = self.model.tasks[name]
-        if name not in self.held:
-            return _truth(task, said) / max(1, sizes.labelled)
-        response = self.held[name].response
-        if said.teacher is None:
-            raise ValueError(f"nothing to hold {name} by")
+        task, response = self.model.tasks[name], self.held[name].response if name in self.held else None
+        if response is None or said.teacher is None:  # true labels, or those that the teacher has written
+            return (1.0 if response is None else response.weight) * _truth(task, said) / max(1, sizes.labelled)
         soft = task.distillation(said.logits, said.teacher, said.owned.lengths, response.temperature)
-        soft = soft / max(1, sizes.answered)
+        soft = response.weight * soft / max(1, sizes.answered)
         if not response.blend:
-            return response.weight * soft
-        return response.weight * soft + (1 - response.weight) * _truth(task, said) / max(1, sizes.labelled)
+            return soft
+        return soft + (1 - response.weight) * _truth(task, said) / max(1, sizes.labelled)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ class Distill(Response):
         weight: factor on the distillation loss.
         temperature: softens teacher and student where the answer shape has logits of classes.
         teacher: `recorded` predicts once over the training set and stores the logits; `online` keeps a copy of the
-            best weights in memory and predicts every batch anew.
+            best weights in memory and predicts every batch anew; `written`, for tasks that write texts, puts the texts
+            that the best weights write in place of the true ones (Kim, Rush 2016, "Sequence-Level Knowledge
+            Distillation").
         blend: learn from ``weight * distillation + (1 - weight) * truth`` instead, for comparison.
 
     Relations:
@@ -41,7 +43,7 @@ class Distill(Response):
 
     weight: float = 1.0
     temperature: float = 1.0
-    teacher: Literal["recorded", "online"] = "recorded"
+    teacher: Literal["recorded", "online", "written"] = "recorded"
     blend: bool = False
 
     def __post_init__(self) -> None:
@@ -54,6 +56,8 @@ class Distill(Response):
             yield Problem("weight", "must be positive", str(self.weight), "To let the task go, use `then: drop`.")
         if self.blend and not self.weight <= 1:
             yield Problem("weight", "must be at most 1 in a blend", str(self.weight))
+        if self.blend and self.teacher == "written":
+            yield Problem("blend", "needs predictions of the true texts, and a teacher that writes has none", "true")
         if not self.temperature > 0:
             yield Problem("temperature", "must be positive", str(self.temperature))
 

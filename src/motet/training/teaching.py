@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch import Tensor
 
 from motet.runs import RunFolder
-from motet.training.distillation import OnlineTeacher, RecordedTeacher, SoftLabels, Teacher
-from motet.training.evaluation import Predictions, predict_examples
+from motet.training.distillation import OnlineTeacher, RecordedTeacher, SoftLabels, Teacher, WrittenTeacher
+from motet.training.evaluation import predict_parts, write_parts
 from motet.training.objective import Held
 from motet.training.responses import Distill
 from motet.training.snapshots import Snapshots
@@ -34,35 +36,42 @@ class Teaching:
 
     def begin(self, task: str, snapshot: str, response: Distill) -> str:
         """Hold a task by the weights of a snapshot; returns the file of its soft labels, empty without."""
-        recordable = self._trainer.model.tasks[task].recordable
-        file = self._record(task, snapshot) if recordable and response.teacher == "recorded" else ""
+        recordable = self._trainer.model.tasks[task].recordable  # else an online teacher, as the plan has said
+        file = self._record(task, snapshot, response) if recordable and response.teacher != "online" else ""
         self.resume(task, snapshot, file, response)
         return file
 
     def resume(self, task: str, snapshot: str, file: str, response: Distill) -> None:
         """Hold a task by a teacher that is on disk."""
-        self._trainer.objective.held[task] = Held(response, self._teacher(task, snapshot, file))
+        self._trainer.objective.held[task] = Held(response, self._teacher(task, snapshot, file, response))
 
     def end(self, task: str) -> None:
         """Let a task go back to its true labels."""
         self._trainer.objective.held.pop(task, None)
 
-    def _teacher(self, task: str, snapshot: str, file: str) -> Teacher:
+    def _teacher(self, task: str, snapshot: str, file: str, response: Distill) -> Teacher:
         if file:
             examples = self._trainer.corpus.examples("train")[task]
-            return RecordedTeacher(SoftLabels.read(self._run.path / file, task, examples))
+            labels = SoftLabels.read(self._run.path / file, task, examples)
+            return WrittenTeacher(labels) if response.teacher == "written" else RecordedTeacher(labels)
         return OnlineTeacher(self._trainer.model, self._model_weights(snapshot), self._trainer.devices)
 
-    def _record(self, task: str, snapshot: str) -> str:
+    def _record(self, task: str, snapshot: str, response: Distill) -> str:
         started = time.perf_counter()
         examples = self._trainer.corpus.examples("train")[task]
-        predictions = self._predict(task, snapshot)
-        seconds = time.perf_counter() - started
         step = int(snapshot.split("-")[0])
         path = self._run.soft_labels / f"{task}-{snapshot}-{self._snapshots.events}.arrow"
+        give = write_parts if response.teacher == "written" else predict_parts
+        predicted = give(self._trainer.model, examples, self._trainer.devices)
+        with self._weights(snapshot):
+            if not self._trainer.devices.main:
+                deque(predicted, maxlen=0)  # this process does its share of every part
+            else:
+                digest = self._snapshots.checkpoints.digest(snapshot)
+                parts = ((part.ids, predictions) for part, predictions in predicted)
+                SoftLabels.record(path, parts, {"task": task, "step": step, "digest": digest})
         if self._trainer.devices.main:
-            digest = self._snapshots.checkpoints.digest(snapshot)
-            SoftLabels.write(path, predictions, examples.ids, {"task": task, "step": step, "digest": digest})
+            seconds = time.perf_counter() - started
             self._trainer.journal.event(
                 "soft_labels",
                 step=self._trainer.clock.physical,
@@ -78,15 +87,15 @@ class Teaching:
         self._trainer.devices.barrier()
         return str(path.relative_to(self._run.path))
 
-    def _predict(self, task: str, snapshot: str) -> Predictions:
-        """Predictions of a snapshot on the training rows of a task; the model is left as it was."""
-        trainer = self._trainer
-        now = {name: value.clone() for name, value in trainer.weights().items()}
-        trainer.put_weights(self._snapshots.checkpoints.weights(snapshot))
-        examples = {task: trainer.corpus.examples("train")[task]}
-        predictions = predict_examples(trainer.model, examples, trainer.devices, soft=True)[task]
-        trainer.put_weights(now)
-        return predictions
+    @contextmanager
+    def _weights(self, snapshot: str) -> Iterator[None]:
+        """The model with the weights of a snapshot, and then as it was."""
+        now = {name: value.clone() for name, value in self._trainer.weights().items()}
+        self._trainer.put_weights(self._snapshots.checkpoints.weights(snapshot))
+        try:
+            yield
+        finally:
+            self._trainer.put_weights(now)
 
     def _model_weights(self, snapshot: str) -> Mapping[str, Tensor]:
         weights = self._snapshots.checkpoints.weights(snapshot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motet.balancing.base import Facts
+from motet.data.batches import Chunk
 from motet.data.corpus import Corpus
 from motet.errors import RunError
 from motet.model import MultiTaskModel
@@ -73,7 +75,8 @@ class Trainer:
         self.journal = journal
         self.clock = Clock()
         self.objective = Objective(model, devices)
-        self.balancer = experiment.balance.build(list(corpus.tasks)).to(devices.device)
+        self.balancer = experiment.balance.build(_facts(corpus)).to(devices.device)
+        self.balancer.total, self.balancer.processes = devices.sum, devices.count
         self.optimiser = Optimiser(model, self.balancer.parameters(), experiment.training)
         self.settled: set[str] = set()
         self.dropped: set[str] = set()
@@ -84,13 +87,15 @@ class Trainer:
         live = self.live
         self.model.train()
         self.optimiser.zero()
+        self.balancer.begin(self.clock.logical, self.experiment.training.steps)
         for _ in range(self.experiment.training.accumulate):
             chunks = self.feed.next(live)
             losses = self.objective.losses(chunks)
             self._backward(losses)
-            self.journal.batch(losses, chunks)
+            self.journal.batch(losses, chunks, self.balancer.weights)
         self.devices.sum_gradients(self.optimiser.parameters)
         norm = self.optimiser.step(self.clock.logical)
+        self._look_again(chunks)
         self.clock.physical += 1
         self.clock.logical += 1
         kinds = {task: self.objective.kind(task) if task in live else "off" for task in self.corpus.tasks}
@@ -108,6 +113,15 @@ class Trainer:
         held = {task: scale * loss for task, loss in losses.items() if task in self.objective.held}
         if losses:
             self.balancer.backward(learning, held)
+
+    def _look_again(self, chunks: Sequence[Chunk]) -> None:
+        """Show the balance what the update did, if it wants to know."""
+        if not self.balancer.needs_second_look:
+            return
+        with torch.no_grad():
+            losses = self.objective.losses(chunks)
+        learning = {task: loss for task, loss in losses.items() if task not in self.objective.held}
+        self.balancer.look_again({task: self.devices.sum(loss) for task, loss in learning.items()})
 
     def require_finite(self) -> None:
         """Refuse weights that are ruined, before they are scored or saved.
@@ -155,6 +169,14 @@ class Trainer:
         else:
             self.feed.restore(progress["feed"])
             restore_generators(progress["generators"])
+
+
+def _facts(corpus: Corpus) -> dict[str, Facts]:
+    train = corpus.examples("train")
+    return {
+        name: Facts(len(train[name]), task.outputs if task.level in ("text", "word") else 0, task.higher_is_better)
+        for name, task in corpus.tasks.items()
+    }
 
 
 def generators() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Checks of options that many rules share.
 
->>> [str(problem) for problem in positive(temperature=0.0, every=5)]
-['temperature = 0.0\\n    must be positive']
+>>> print(*positive(temperature=0.0, every=5))
+temperature = 0.0
+    must be a positive number
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ def positive(**options: float) -> Iterator[Problem]:
     """Options that are not finite and above 0."""
     for name, value in options.items():
         if not 0 < value < math.inf:
-            yield Problem(name, "must be positive", str(value))
+            yield Problem(name, "must be a positive number", str(value))
 
 
 def at_least(least: float, **options: float) -> Iterator[Problem]:
     """Options that are not finite or below a bound."""
     for name, value in options.items():
         if not least <= value < math.inf:
-            yield Problem(name, f"must be at least {least}", str(value))
+            yield Problem(name, f"must be a number of at least {least}", str(value))
 
 
 def no_strangers(option: str, named: Iterable[str], tasks: Mapping[str, object] | Iterable[str]) -> Iterator[Problem]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import no_strangers, require
+from motet.balancing.losses.checks import at_least, no_strangers, require
 from motet.balancing.losses.constant import ConstantWeights
 from motet.balancing.losses.weighting import LossBalance, LossBalancer
 from motet.errors import Problem
@@ -26,7 +25,7 @@ class FixedWeights(LossBalance):
     Source: Xin et al. 2022, "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?".
 
     Args:
-        weights: by task; 1 for those that are not named, 0 for a task that only the validation sees.
+        weights: by task; 1 for those that are not named, 0 for a task that is only watched.
 
     Relations:
         `Sum` with the `weight` of each task is the same; here they are together, and can be searched.
@@ -39,9 +38,7 @@ class FixedWeights(LossBalance):
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rule = "must not be negative"
-        bad = {name: weight for name, weight in self.weights.items() if not 0 <= weight < math.inf}
-        require(Problem(f"weights.{name}", rule, str(weight)) for name, weight in bad.items())
+        require(at_least(0, **{f"weights.{task}": weight for task, weight in self.weights.items()}))
 
     def build(self, tasks: Mapping[str, Facts]) -> LossBalancer:
         require(self.problems(list(tasks)))

@@ -53,10 +53,10 @@ class LossBalancer(Balancer, ABC):
             losses: of the tasks that learn in this step, at least one, in the order of the alphabet.
         """
 
-    def prepare(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027  (most rules need not)
+    def prepare(self, losses: Mapping[str, Tensor]) -> None:
         """Change own numbers before the formula is asked; given the values of its losses."""
 
-    def learn(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027  (most rules need not)
+    def learn(self, losses: Mapping[str, Tensor]) -> None:
         """Change own numbers after the formula was asked; given the values of its losses."""
 
     def backward(self, losses: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:

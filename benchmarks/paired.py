@@ -1,10 +1,11 @@
-"""The study that the defaults rest on: `recipes/similar.yaml` as shipped and without convergence, over several seeds.
+"""A recipe as it stands and without convergence, over several seeds, paired by seed.
 
-    python benchmarks/foundation.py --data FOLDER --out runs/foundation --seeds 0 1 2
-    python benchmarks/foundation.py --page        only write the page again, from the recorded lines
+    python benchmarks/paired.py foundation --data FOLDER --seeds 0 1 2
+    python benchmarks/paired.py answer-shapes --data FOLDER --seeds 0 1 2
+    python benchmarks/paired.py foundation --page        only write the page again, from the recorded lines
 
 Finished runs are skipped and interrupted ones resumed, so the same command goes on after anything. Every finished run
-is scored once on test and becomes a line of docs/results/foundation.jsonl, from which foundation.md is made.
+is scored once on test and becomes a line of docs/results/STUDY.jsonl, from which STUDY.md is made.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foundation_page import page
+from paired_page import STUDIES, page
 
 from motet.errors import UserError
 from motet.metrics import METRICS
@@ -129,23 +130,24 @@ def run_all(options: argparse.Namespace) -> None:
             name = f"{variant}-{seed}"
             settings = [*options.set, *_VARIANTS[variant], f"training.seed={seed}"]
             print(f"{name} ...", flush=True)
-            run = perform(name, load(options.recipe, settings).experiment, options)
+            run = perform(name, load(_REPOSITORY / STUDIES[options.study].recipe, settings).experiment, options)
             line = summarise(variant, seed, run)
-            record(options.results / "foundation.jsonl", line)
+            record(options.results / f"{options.study}.jsonl", line)
             print(f"{name}: test {100 * line['mean']['test']:.2f}, {line['seconds']:.0f} s", flush=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--data", type=Path, help="folder with the data sets of the recipe")
-    parser.add_argument("--out", type=Path, default=Path("runs", "foundation"), help="where the runs go")
+    parser.add_argument("--out", type=Path, help="where the runs go; by default runs/STUDY")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=list(_VARIANTS), default=list(_VARIANTS))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="other settings, for all runs")
-    parser.add_argument("--recipe", type=Path, default=_REPOSITORY / "recipes" / "similar.yaml")
     parser.add_argument("--results", type=Path, default=_REPOSITORY / "docs" / "results")
     parser.add_argument("--page", action="store_true", help="only write the page again")
     options = parser.parse_args(arguments)
+    options.out = options.out or Path("runs", options.study)
     if not options.page and options.data is None:
         parser.error("--data is needed, but for --page")
     return options
@@ -160,10 +162,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_all(options)
         except UserError as error:
             raise SystemExit(str(error)) from error
-    lines = recorded(options.results / "foundation.jsonl")
+    lines = recorded(options.results / f"{options.study}.jsonl")
     if not lines:
         raise SystemExit(f"{options.results} holds no finished run yet.")
-    (options.results / "foundation.md").write_text(page(lines), encoding="utf-8")
+    (options.results / f"{options.study}.md").write_text(page(options.study, lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,38 @@
-"""The page of the foundation study, made from its recorded lines alone."""
+"""The page of a study, made from its recorded lines alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["page"]
+__all__ = ["STUDIES", "page"]
+
+
+class Study(NamedTuple):
+    """What is compared.
+
+    Args:
+        title: of the page.
+        recipe: from the root of the repository.
+        about: what the page says of it before anything else.
+    """
+
+    title: str
+    recipe: str
+    about: str
+
+
+STUDIES = {
+    "foundation": Study("Foundation study: five similar tasks", "recipes/similar.yaml", ""),
+    "answer-shapes": Study(
+        "Answer shapes: five diverse tasks",
+        "benchmarks/answer_shapes.yaml",
+        "A number, a choice about a pair, a tag for every word, an order of candidates and a span of a passage, about "
+        "the text of\nproducts. The rows and steps are few, so that all five can converge within some minutes on two "
+        "cores: the figures show\nthat every shape is held at its peak, not how well the tasks can be solved.\n\n",
+    ),
+}
 
 _TITLES = {
     "shipped": "`convergence` as in the recipe",
@@ -16,10 +42,17 @@ _COLUMNS = ("peak", "final", "drop", "test")
 Line = Mapping[str, Any]
 
 
-def page(lines: Sequence[Line]) -> str:
+def page(study: str, lines: Sequence[Line]) -> str:
     """The whole page."""
-    parts = [_introduction(lines), _summary(lines), *_comparison(lines), _tables(lines), _runs(lines), _switches(lines)]
-    return "\n\n".join([*parts, _again()]) + "\n"
+    parts = [
+        _introduction(STUDIES[study], lines),
+        _summary(lines),
+        *_comparison(lines),
+        _tables(lines),
+        _runs(lines),
+        _switches(lines),
+    ]
+    return "\n\n".join([*parts, _again(study)]) + "\n"
 
 
 def _variants(lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -28,15 +61,15 @@ def _variants(lines: Sequence[Line]) -> dict[str, list[Line]]:
     return {name: of for name, of in found.items() if of}
 
 
-def _introduction(lines: Sequence[Line]) -> str:
+def _introduction(study: Study, lines: Sequence[Line]) -> str:
     seeds = sorted({line["seed"] for line in lines})
     machines = sorted({_machine(line) for line in lines})
     versions = sorted({f"motet {of['motet']}, torch {of['torch']}" for of in (line["versions"] for line in lines)})
     mixed = [name for name, of in _variants(lines).items() if len({line["settings"] for line in of}) > 1]
     warning = "".join(f" **The runs of {_TITLES[name]} differ in their settings.**" for name in mixed)
     return (
-        "# Foundation study: five similar tasks\n\n"
-        "The recipe `recipes/similar.yaml` as shipped, and the same without convergence, which is plain joint "
+        f"# {study.title}\n\n{study.about}"
+        f"The recipe `{study.recipe}` as it stands, and the same without convergence, which is plain joint "
         "training.\nBoth have the same budget of physical steps, the same data and seeds.\n\n"
         f"Seeds {', '.join(map(str, seeds))}; {'; '.join(versions)}; {'; '.join(machines)}.{warning}\n\n"
         "All scores are in percent of the metric named in the tables. *Peak* is the highest validation score at any "
@@ -135,13 +168,13 @@ def _epochs(switch: Mapping[str, Any]) -> str:
     return f"{switch['own_epochs']:.2f}"
 
 
-def _again() -> str:
+def _again(study: str) -> str:
     return (
         "## Again\n\n"
-        "    python benchmarks/foundation.py --data FOLDER --out runs/foundation --seeds 0 1 2\n"
-        "    python benchmarks/foundation.py --page\n\n"
+        f"    python benchmarks/paired.py {study} --data FOLDER --seeds 0 1 2\n"
+        f"    python benchmarks/paired.py {study} --page\n\n"
         "The first command skips finished runs and resumes interrupted ones; the second makes this page from "
-        "`foundation.jsonl`."
+        f"`{study}.jsonl`."
     )
 
 

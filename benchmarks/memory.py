@@ -8,8 +8,8 @@ and a regression of them. Each run is a process of its own. Early on the classif
 predictions of its best weights are recorded for all training rows; then it is distilled from them to the end.
 
 Memory is what Linux says of the process in /proc: the resident set at its highest (what `ru_maxrss` is too), and how
-much of it was at most the process's own, that is, no pages of files. Processes that tokenise are not counted; the
-highest of them is told apart. Exits with 1 where the resident set grew by more than 300 MiB.
+much of it was at most the process's own, that is, no pages of files. Processes that tokenise for a few minutes are
+not counted. Exits with 1 where the resident set grew by more than 300 MiB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -53,7 +52,6 @@ class Measured:
         rows: to learn from.
         peak: MiB of the resident set at its highest.
         own: MiB of it that were no pages of files, at their highest.
-        worker: MiB of the resident set of a process that tokenised, at its highest.
         recorded: bytes of the soft labels.
         recording: seconds in which they were recorded.
         seconds: of the whole run.
@@ -62,15 +60,13 @@ class Measured:
     rows: int
     peak: float
     own: float
-    worker: float
     recorded: int
     recording: float
     seconds: float
 
     def __str__(self) -> str:
-        worker = f", a tokenising process {self.worker:.0f}" if self.worker else ""
         return (
-            f"{self.rows:>9,} rows: peak {self.peak:.0f} MiB, of its own at most {self.own:.0f}{worker}; "
+            f"{self.rows:>9,} rows: peak {self.peak:.0f} MiB, of its own at most {self.own:.0f}; "
             f"{self.recorded / 2**20:.1f} MiB recorded in {self.recording:.0f} s; {self.seconds:.0f} s in all"
         )
 
@@ -147,7 +143,6 @@ def _run(recipe: Path) -> dict[str, Any]:
     return {
         "peak": _status("VmHWM"),
         "own": watch.highest,
-        "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10,
         "recorded": sum(event["bytes"] for event in recorded),
         "recording": sum(event["seconds"] for event in recorded),
         "seconds": seconds,

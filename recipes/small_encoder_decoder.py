@@ -2,7 +2,7 @@
 
     python recipes/small_encoder_decoder.py cogs rnnlg
 
-The folder, `encoders/small` unless `--out` names another, holds the config of a T5 of about two million weights and a
+The folder, `encoders/small` unless `--out` names another, holds the config of a T5 of 1.6 million weights and a
 tokenizer whose sub-words are those of the training texts of the named sources. There are no weights in it: a recipe
 begins with fresh ones when it says `encoder: {name: encoders/small, from_scratch: true}`. `generation.yaml` does.
 
@@ -51,7 +51,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
 
 def make_config(vocabulary: int, width: int, layers: int) -> T5Config:
     """A T5 with heads of 32 numbers, and as many layers that write as layers that read."""
-    return T5Config(
+    config = T5Config(
         vocab_size=vocabulary,
         d_model=width,
         d_kv=32,
@@ -59,9 +59,10 @@ def make_config(vocabulary: int, width: int, layers: int) -> T5Config:
         num_heads=width // 32,
         num_layers=layers,
         num_decoder_layers=layers,
-        decoder_start_token_id=0,
         architectures=["T5ForConditionalGeneration"],
     )
+    config.update({"decoder_start_token_id": config.pad_token_id})
+    return config
 
 
 def training_texts(sources: Sequence[str], columns: Sequence[str]) -> Iterator[str]:

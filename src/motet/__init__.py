@@ -15,6 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motet.architectures.parallel.hard_sharing import HardSharing
+    from motet.balancing.gradients.aligned import AlignedMTL
+    from motet.balancing.gradients.cagrad import CAGrad
+    from motet.balancing.gradients.conflict_free import ConFIG
+    from motet.balancing.gradients.gradnorm import GradNorm
+    from motet.balancing.gradients.gradvac import GradVac
+    from motet.balancing.gradients.imtl_g import IMTLG
+    from motet.balancing.gradients.mgda import MGDA
+    from motet.balancing.gradients.nash import NashMTL
+    from motet.balancing.gradients.pcgrad import PCGrad
+    from motet.balancing.gradients.torchjd import TorchJD
+    from motet.balancing.gradients.upgrad import UPGrad
     from motet.balancing.losses.coba import CoBa
     from motet.balancing.losses.dwa import DWA
     from motet.balancing.losses.dynamic_task_prioritisation import DynamicTaskPrioritisation
@@ -61,11 +72,16 @@ __version__ = "0.1.0"
 __all__ = [
     "DWA",
     "FAMO",
+    "IMTLG",
     "IMTLL",
+    "MGDA",
     "PRESETS",
+    "AlignedMTL",
+    "CAGrad",
     "CausalLanguage",
     "Classification",
     "CoBa",
+    "ConFIG",
     "Continue",
     "Distill",
     "Drop",
@@ -75,6 +91,8 @@ __all__ = [
     "FixedWeights",
     "Generation",
     "GeometricMean",
+    "GradNorm",
+    "GradVac",
     "HardSharing",
     "InverseScore",
     "InverseSize",
@@ -84,8 +102,10 @@ __all__ = [
     "MaskedLanguage",
     "MultiLabel",
     "MultiTaskModel",
+    "NashMTL",
     "Never",
     "Ordinal",
+    "PCGrad",
     "Patience",
     "Proportional",
     "RandomWeights",
@@ -104,7 +124,9 @@ __all__ = [
     "Tagging",
     "Tchebycheff",
     "Temperature",
+    "TorchJD",
     "Training",
+    "UPGrad",
     "Uncertainty",
     "Uniform",
     "UserError",
@@ -117,6 +139,17 @@ __all__ = [
 
 _HOMES = {
     "architectures.parallel.hard_sharing": ("HardSharing",),
+    "balancing.gradients.aligned": ("AlignedMTL",),
+    "balancing.gradients.cagrad": ("CAGrad",),
+    "balancing.gradients.conflict_free": ("ConFIG",),
+    "balancing.gradients.gradnorm": ("GradNorm",),
+    "balancing.gradients.gradvac": ("GradVac",),
+    "balancing.gradients.imtl_g": ("IMTLG",),
+    "balancing.gradients.mgda": ("MGDA",),
+    "balancing.gradients.nash": ("NashMTL",),
+    "balancing.gradients.pcgrad": ("PCGrad",),
+    "balancing.gradients.torchjd": ("TorchJD",),
+    "balancing.gradients.upgrad": ("UPGrad",),
     "balancing.losses.coba": ("CoBa",),
     "balancing.losses.dwa": ("DWA",),
     "balancing.losses.dynamic_task_prioritisation": ("DynamicTaskPrioritisation",),

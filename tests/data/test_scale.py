@@ -139,7 +139,7 @@ def test_texts_are_found_and_hashed_in_every_batch() -> None:
     assert with_text(dataset, INPUTS).tolist() == [bool((text or "").strip()) for text in texts]
     hashes = text_hashes(dataset, Inputs(("text", "other")))
     assert hashes[3] == hashes[5]
-    assert len(set(hashes.tolist())) == 6, "white space is no text"
+    assert len(set(hashes.tolist())) == 5, "those of white space alone are equal"
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=20), st.integers(1, 5))
@@ -243,7 +243,7 @@ def test_targets_of_one_number_need_no_offsets() -> None:
 def test_targets_are_not_kept_as_arrays_of_their_own() -> None:
     count = 20 * BATCH
     made = peak(lambda: Flat.of(np.asarray([row], dtype=np.float32) for row in range(count)))
-    assert made < 20 * count, "4 bytes a row twice, and a batch of arrays"
+    assert made < 30 * count < count * sys.getsizeof(np.zeros(1, dtype=np.float32))
 
 
 def tasks_of(shared: dict[str, list[dict[str, Any]]]) -> list[Task]:
@@ -280,8 +280,7 @@ def assert_equal(one: Corpus, other: Corpus) -> None:
             same = other.examples(split)[name]
             assert of_task.rows.tolist() == same.rows.tolist()
             assert of_task.ids == same.ids
-            assert (of_task.groups is None) == (same.groups is None)
-            assert of_task.groups is None or np.array_equal(of_task.groups, same.groups)
+            assert str(of_task.groups) == str(same.groups)
             for row in range(len(same.rows)):
                 assert of_task.target(row).tolist() == same.target(row).tolist()
 
@@ -314,7 +313,12 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
 
 
 def test_checks_and_findings_are_the_same_in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"text": f"t {n % 9}", "label": "ab"[n % 2], "number": float(n % 5), "of": n % 4} for n in range(40)]
+    rows: list[dict[str, Any]] = [
+        {"text": f"t {n % 9}", "label": "ab"[n % 2], "number": float(n % 5), "of": n % 3, "query": f"q {n // 4}"}
+        for n in range(40)
+    ]
+    for n in (8, 9, 10, 11, 21, 36):
+        rows[n]["number"] = 0.0
     rows[5]["text"], rows[6]["text"], rows[7]["text"] = "", None, "T  8"
     wrong: list[dict[str, Any]] = [{**row, "number": None if n in (3, 9) else 1.5} for n, row in enumerate(rows)]
     tasks = [
@@ -323,10 +327,11 @@ def test_checks_and_findings_are_the_same_in_small_batches(monkeypatch: pytest.M
         (Regression("number", source="s", value="number"), rows),
         (Regression("number", source="s", value="number"), wrong),
         (Classification("label", source="s", where={"of": 7}), rows),
-        (Ranking("order", source="s", query="of", candidate="text", relevance="number", query_id="label"), rows),
+        (Ranking("order", source="s", query="query", candidate="text", relevance="number"), rows),
     ]
     expected = [inspect(task, table_of(of)) for task, of in tasks]
-    assert [bool(found.problems) for found in expected] == [True, False, False, True, True, True]
+    assert [bool(found.problems) for found in expected] == [True, False, False, True, True, False]
+    assert any("1 of 10 examples of train have nothing relevant" in note for note in expected[-1].notes)
     resolved = [found.task for found in expected if found.task is not None]
     tables = {task.name: table_of(rows) for task in resolved}
     seen = look(resolved, tables)

@@ -103,11 +103,12 @@ def test_rows_of_an_example_are_tied() -> None:
     row = row_of()
     order = examples_of(ORDER, row.table, [0, 1, 2], [0, 1, 0])
     mood = examples_of(MOOD, row.table, [0, 1, 2])
-    ties = [Row(row.table, n, {"mood": owner(MOOD, mood, n), "order": owner(ORDER, order, n)}).tie for n in range(3)]
-    assert ties[0] == ties[2] is not None
-    assert ties[0] != ties[1] is not None
-    assert row_of(owners={"mood": owner(MOOD, mood, 1)}).tie is None
-    assert row_of(owners={"order": owner(ORDER)}).tie is None, "at prediction nothing is known of queries"
+    ties = [Row(row.table, n, {"mood": owner(MOOD, mood, n), "order": owner(ORDER, order, n)}).ties for n in range(3)]
+    told = [list(of_row) for of_row in ties]
+    assert told[0] == told[2] != told[1]
+    assert len(told[0]) == len(told[1]) == 1
+    assert not list(row_of(owners={"mood": owner(MOOD, mood, 1)}).ties)
+    assert not list(row_of(owners={"order": owner(ORDER)}).ties), "at prediction nothing is known of queries"
 
 
 def test_what_is_hidden_follows_the_salt_and_the_row() -> None:

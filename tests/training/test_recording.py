@@ -42,7 +42,7 @@ def test_few_rows_are_predicted_as_one_part(prepared: Prepared) -> None:
         assert predictions.lengths.tolist() == whole[name].lengths.tolist()
 
 
-@pytest.mark.parametrize(("rows", "numbers"), [(7, 1 << 23), (1 << 16, 40), (5, 40)])
+@pytest.mark.parametrize(("rows", "numbers"), [(7, 1 << 23), (1 << 16, 20), (5, 20)])
 def test_parts_together_are_the_whole(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, rows: int, numbers: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_parts_together_are_the_whole(
     for name, examples in recordable(prepared).items():
         whole = predict_examples(prepared.model, {name: examples}, prepared.devices, soft=True)[name]
         parts = list(predict_parts(prepared.model, examples, prepared.devices, largest=1))
-        assert len(parts) > 3
+        assert len(parts) > 1
         assert [row for part, _ in parts for row in part.rows.tolist()] == examples.rows.tolist()
         assert [name for part, _ in parts for name in part.ids] == list(examples.ids)
         assert all(len(part.rows) <= rows for part, _ in parts)

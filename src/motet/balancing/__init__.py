@@ -8,6 +8,17 @@ comes (`begin`), how the tasks score (`observe`) and what the update did to the 
 """
 
 from motet.balancing.base import Balance, Balancer, Facts
+from motet.balancing.gradients.aligned import AlignedMTL
+from motet.balancing.gradients.cagrad import CAGrad
+from motet.balancing.gradients.conflict_free import ConFIG
+from motet.balancing.gradients.gradnorm import GradNorm
+from motet.balancing.gradients.gradvac import GradVac
+from motet.balancing.gradients.imtl_g import IMTLG
+from motet.balancing.gradients.mgda import MGDA
+from motet.balancing.gradients.nash import NashMTL
+from motet.balancing.gradients.pcgrad import PCGrad
+from motet.balancing.gradients.torchjd import TorchJD
+from motet.balancing.gradients.upgrad import UPGrad
 from motet.balancing.losses.coba import CoBa
 from motet.balancing.losses.dwa import DWA
 from motet.balancing.losses.dynamic_task_prioritisation import DynamicTaskPrioritisation
@@ -32,20 +43,29 @@ from motet.balancing.losses.weighting import LossBalance, LossBalancer
 __all__ = [
     "DWA",
     "FAMO",
+    "IMTLG",
     "IMTLL",
+    "MGDA",
+    "AlignedMTL",
     "Balance",
     "Balancer",
+    "CAGrad",
     "CoBa",
+    "ConFIG",
     "DynamicTaskPrioritisation",
     "Facts",
     "FixedWeights",
     "GeometricMean",
+    "GradNorm",
+    "GradVac",
     "InverseScore",
     "InverseSize",
     "LogClasses",
     "LossBalance",
     "LossBalancer",
     "LossRatio",
+    "NashMTL",
+    "PCGrad",
     "RandomWeights",
     "RevisedUncertainty",
     "ScaleInvariant",
@@ -53,5 +73,7 @@ __all__ = [
     "SmoothTchebycheff",
     "Sum",
     "Tchebycheff",
+    "TorchJD",
+    "UPGrad",
     "Uncertainty",
 ]

@@ -54,6 +54,17 @@ class Balancer(nn.Module, ABC):
             held: those of the tasks that are held by distillation; they are added as they are.
         """
 
+    def attach(self, shared: Sequence[nn.Parameter], last: Sequence[nn.Parameter]) -> None:
+        """Hear which parameters tasks share, and which of them are those of the trunk's last layer."""
+
+    @property
+    def summed(self) -> Sequence[nn.Parameter]:
+        """The parameters whose gradients `finish` leaves equal in all processes."""
+        return ()
+
+    def finish(self) -> None:
+        """Hear that all batches of a step have had their `backward`."""
+
     def begin(self, step: int, steps: int) -> None:
         """Hear which step comes next.
 

@@ -104,7 +104,7 @@ def _of_source(tasks: Sequence[Task], table: Table) -> Coverage:
 
 def _of_split(tasks: Sequence[Task], dataset: Dataset, split: str) -> SplitCoverage:
     readable = np.zeros(len(dataset), dtype=bool)
-    labels = np.zeros(len(dataset), dtype=np.int64)
+    labels = np.zeros(len(dataset), dtype=np.int16)
     labelled = {}
     for task in tasks:
         able = {*task.inputs.columns, *task.where} <= set(dataset.column_names)
@@ -113,5 +113,5 @@ def _of_split(tasks: Sequence[Task], dataset: Dataset, split: str) -> SplitCover
         rows = owned(task, dataset) if able and split != "unlabelled" else np.zeros(0, dtype=np.int64)
         labels[rows] += 1
         labelled[task.name] = len(rows)
-    carrying = np.bincount(labels[readable], minlength=1 + len(tasks))
-    return SplitCoverage(int(readable.sum()), labelled, carrying.tolist())
+    carrying = [int(np.count_nonzero(readable & (labels == count))) for count in range(1 + len(tasks))]
+    return SplitCoverage(int(readable.sum()), labelled, carrying)

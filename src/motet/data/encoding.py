@@ -105,6 +105,7 @@ def tokenise(dataset: Dataset, inputs: Inputs, tokenizer: PreTrainedTokenizerBas
             _Tokenisation(inputs, tokenizer, max_length),
             batched=True,
             batch_size=_rows_of_a_batch(read),
+            writer_batch_size=_rows_of_a_batch(read),
             with_indices=True,
             remove_columns=columns,
             new_fingerprint=fingerprint,
@@ -130,7 +131,7 @@ class _Tokenisation:
 
 def _rows_of_a_batch(dataset: Dataset) -> int:
     """As many as make batches that are neither slow to open nor large in memory."""
-    return int(np.clip((1 << 20) * len(dataset) // max(1, dataset.data.nbytes), 1000, 10_000)) if len(dataset) else 1000
+    return int(np.clip((1 << 20) * len(dataset) // max(1, dataset.data.nbytes), 1000, 20_000))
 
 
 def token_rows(table: pa.Table) -> TokenRows:

@@ -108,6 +108,12 @@ class Trunk(nn.Module):
         return cast(nn.Embedding, self.model.get_input_embeddings())
 
     @property
+    def last_layer(self) -> nn.Module:
+        """The last layer of the part that reads texts."""
+        stacks = (module for module in self._reader.modules() if isinstance(module, nn.ModuleList))
+        return next(stack[-1] for stack in stacks if len(stack) == self.depth)
+
+    @property
     def ends(self) -> tuple[int, ...]:
         """The tokens any of which ends what is generated; none for an encoder."""
         return () if self.family == "encoder" else tuple(self._model.generation_config.eos_token_id or ())

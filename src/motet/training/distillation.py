@@ -106,7 +106,7 @@ def _table(ids: Sequence[str], predictions: Predictions, metadata: Mapping[str, 
     logits = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
     described = {"motet": json.dumps({**metadata, "outputs": outputs})}
     schema = pa.schema([("id", pa.string()), ("logits", pa.large_list(pa.float32()))], metadata=described)
-    return pa.Table.from_arrays([pa.array(ids, pa.string()), logits], schema=schema)
+    return pa.Table.from_arrays([pa.array(list(ids), pa.string()), logits], schema=schema)
 
 
 def _require_coverage(path: Path, column: pa.ChunkedArray, wanted: Sequence[str]) -> None:

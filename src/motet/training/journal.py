@@ -80,7 +80,9 @@ class Journal:
             self._tokens[1] += chunk.padded
         for task, rows in examples.items():
             self._rows[task] = self._rows.get(task, 0) + len(rows)
-        self._pending.append(_Batch(-1, {t: loss.detach() for t, loss in losses.items()}, dict(weights or {}), examples))
+        self._pending.append(
+            _Batch(-1, {t: loss.detach() for t, loss in losses.items()}, dict(weights or {}), examples)
+        )
 
     def step(self, physical: int, logical: int, norm: Tensor, seconds: float, kinds: Mapping[str, str]) -> None:
         """Note the end of a step, and what every task learnt from."""
@@ -124,7 +126,7 @@ class Journal:
         table = torch.full((len(batches), len(self.tasks)), 0.0, device=self.devices.device)
         for row, batch in enumerate(batches):
             for task, value in batch.items():
-                table[row, self.tasks.index(task)] = value
+                table[row, self.tasks.index(task)] = value.detach()
         values = (self.devices.sum(table) if what == "loss" else table).cpu()
         self._require_finite(values, what)
         means = {}
@@ -144,7 +146,12 @@ class Journal:
         batch, task = self._pending[int(bad[0, 0])], self.tasks[int(bad[0, 1])]
         rows = ", ".join(self.name_rows(task, batch.examples.get(task, [])[:5]))
         message = f"the {what} of `{task}` is not finite at step {batch.step} (rows {rows}, ...)."
-        self.event("warning", step=batch.step, code=f"{what}-not-finite", task=task, message=message)
+        warning = (
+            {"code": "loss-not-finite", "message": message}
+            if what == "loss"
+            else {"code": "weight-not-finite", "message": message}
+        )
+        self.event("warning", step=batch.step, code=warning["code"], task=task, message=message)
         raise RunError(
             f"{message} The last checkpoint is intact. Lower training.learning_rate, or use precision fp32, "
             f"and start again; `motet resume` would meet the same batch."

@@ -63,9 +63,9 @@ class Monitor:
         started = time.perf_counter()
         scores = evaluate(self.trainer.model, self.validation, self.trainer.devices)
         seconds = time.perf_counter() - started
+        self.trainer.balancer.observe({task: of[self.monitored(task)].value for task, of in scores.items()})
         self.snapshots.save(plain(scores))
         self._observe(scores)
-        self.trainer.balancer.observe({task: of[self.monitored(task)].value for task, of in scores.items()})
         self._report(scores, seconds)
         self._look_after_held()
         while due := self._due():

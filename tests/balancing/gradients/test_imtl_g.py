@@ -65,10 +65,8 @@ def test_dependent_gradients_of_one_length_agree_with_torchjd(seed: int) -> None
     rows = jacobian("dependent", tasks=5, seed=seed)
     rows = rows / rows.norm(dim=1, keepdim=True)
     expected = Oracle()(rows @ rows.T)
-    found = weights_of(rows)
-    if tame(expected) and expected @ rows @ rows.sum(dim=0) > 0:
-        torch.testing.assert_close(found @ rows, expected @ rows)
-    assert found.isfinite().all()
+    assert tame(expected)
+    torch.testing.assert_close(weights_of(rows) @ rows, expected @ rows)
 
 
 def test_a_zero_gradient_has_weight_zero_and_changes_nothing() -> None:

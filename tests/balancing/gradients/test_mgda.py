@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from tests.balancing.gradients.jacobians import CHANGES, friendly, jacobian, jacobians, names
 from torch import Tensor
 from torchjd.aggregation import MGDAWeighting as Oracle
 
+from motet.balancing.gradients.conflict_free import ConFIG
 from motet.balancing.gradients.mgda import MGDA, Normalise
 from motet.errors import RecipeError
 
@@ -51,6 +52,14 @@ def test_two_by_hand() -> None:
     torch.testing.assert_close(rows @ (weights @ rows), torch.tensor([0.8, 0.8], dtype=torch.float64))
 
 
+@given(friendly())
+def test_normalised_by_length_it_has_equal_cosines_where_these_need_no_negative_weight(rows: Tensor) -> None:
+    expected = ConFIG().weighting(names(len(rows)))(rows @ rows.T, names(len(rows)))
+    assume((expected > 0).all())
+    weights = weights_of(rows, "l2")
+    torch.testing.assert_close(weights / weights.sum(), expected / expected.sum(), rtol=1e-5, atol=1e-7)
+
+
 @given(jacobians(("random", "of six scales", "one small"), fewest=2))
 def test_normalised_by_length_the_update_does_not_depend_on_units(rows: Tensor) -> None:
     units = rows / rows.norm(dim=1, keepdim=True)
@@ -87,5 +96,5 @@ def test_a_zero_gradient_takes_no_part() -> None:
 
 
 def test_an_unknown_normalisation() -> None:
-    with pytest.raises(RecipeError, match="Did you mean `l2`"):
-        MGDA(normalise="L2")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="Did you mean `loss`"):
+        MGDA(normalise="loss+")  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def test_smoothing_remembers_tasks_by_name() -> None:
     conflict = torch.tensor([[1.0, -0.9], [-0.9, 1.0]], dtype=torch.float64)
     first = weighting(conflict, ["c", "a"])
     weighting(conflict, ["b", "c"])
-    assert float(weighting.kept[0]) == float(first[1])
+    assert float(weighting.get_buffer("kept")[0]) == float(first[1])
 
 
 def test_a_zero_gradient_is_not_shown_to_the_rule() -> None:
@@ -98,7 +98,7 @@ def test_an_unknown_rule() -> None:
         ("FairGrad", {}, "options.alpha\n    is missing"),
         ("FairGrad", {"aplha": 1.0}, "is not an option of this rule. Did you mean `alpha`"),
         ("DualProj", {"c": 1.0}, "balance.options.c\n    is not an option"),
-        ("IMTLG", {"c": 1.0}, "This rule has none."),
+        ("IMTLG", {"c": 1.0}, "This rule has none"),
         ("Krum", {"n_byzantine": -1}, "was refused by torchjd: n_byzantine must be non-negative"),
     ],
 )

@@ -61,5 +61,6 @@ class _AlignedMTL(Weighting):
         rounding = len(values) * torch.finfo(values.dtype).eps * values[-1]
         kept = min(rank(gramian), int((values > rounding).sum()))
         values, vectors = values[-kept:], vectors[:, -kept:]
-        aligned: Tensor = vectors / values.sqrt() @ vectors.sum(dim=0)
-        return aligned * {"min": values[0], "median": values.median(), "rmse": values.mean()}[self.scale].sqrt()
+        length = {"min": values[0], "median": values.median(), "rmse": values.mean()}[self.scale].sqrt()
+        weights: Tensor = vectors / values.sqrt() @ vectors.sum(dim=0) * length
+        return weights

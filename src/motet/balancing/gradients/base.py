@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from motet.balancing.base import Balance, Balancer, Facts
+from motet.balancing.engine import GradientBalancer
 from motet.balancing.losses.checks import at_least, require
 from motet.errors import Problem, nearest
 
 __all__ = ["GradientBalance", "SolverFailed", "Weighting", "Where", "one_of"]
 
-Where = Literal["shared", "last_layer", "representation"]
+Where = Literal["shared", "last_layer"]
 
 
 class SolverFailed(RuntimeError):  # noqa: N818  (what happened, not a fault)
@@ -38,6 +39,7 @@ class Weighting(nn.Module, ABC):
     """
 
     fallbacks: Tensor
+    __call__: Callable[..., Tensor]
 
     def __init__(self, tasks: Iterable[str]) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ class Weighting(nn.Module, ABC):
 
     @abstractmethod
     def weigh(self, gramian: Tensor, names: Sequence[str], losses: Tensor | None) -> Tensor:
-        """What `forward` returns, where all gradients are finite and one is not zero."""
+        """What `forward` returns, where everything is finite, some gradient is not zero, and losses are float64."""
 
     @torch.no_grad()
     def forward(self, gramian: Tensor, names: Sequence[str], losses: Tensor | None = None) -> Tensor:
@@ -61,8 +63,10 @@ class Weighting(nn.Module, ABC):
             SolverFailed: a gradient or a loss is not finite, or a solver did not converge.
         """
         _check("gradient", names, gramian.diagonal())
+        _check("dot product", names, gramian.sum(dim=0))
         if losses is not None:
             _check("loss", names, losses)
+            losses = losses.double().cpu()
         if not gramian.any():
             return torch.ones_like(gramian.diagonal())  # nothing moves, whatever the weights
         weights = self.weigh(gramian, names, losses)
@@ -83,8 +87,8 @@ class GradientBalance(Balance):
     """The recipe of a balance that weighs gradients.
 
     Args:
-        where: the gradients that are compared: of all `shared` parameters, of the `last_layer` of the trunk alone, or
-            with respect to the `representation` that the heads read. The last two cost one backward pass in all.
+        where: the gradients that are compared: of all `shared` parameters, or of the `last_layer` of the trunk alone,
+            which costs little more than one backward pass, but then weighs the heads too.
         every: weights are found anew every so many steps and kept in between, where a step costs one backward pass.
     """
 
@@ -103,10 +107,8 @@ class GradientBalance(Balance):
         """The rule at work for these tasks: all of the experiment, also those that join later."""
 
     def build(self, tasks: Mapping[str, Facts]) -> Balancer:
-        from motet.balancing.engine import GradientBalancer
-
         require(self.problems(list(tasks)))
-        return GradientBalancer(self.weighting(list(tasks)), self)
+        return GradientBalancer(self.weighting(list(tasks)), self.where, self.every)
 
 
 def _check(what: str, names: Sequence[str], values: Tensor) -> None:

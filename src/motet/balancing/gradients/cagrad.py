@@ -66,14 +66,14 @@ class _CAGrad(Weighting):
 
 
 def _added(columns: Tensor, c: float) -> Tensor:
-    """How much of each gradient is added to the mean."""
+    """How much of each gradient is added to the mean; the longest has length 1."""
     mean = columns.mean(dim=1)
     radius = c * float(mean.norm())
-    if radius**2 <= RESOLUTION**2:
+    if radius < RESOLUTION:
         return torch.zeros_like(mean)
     hull = shortest(columns)
     floor = float((columns @ hull).norm())
-    if floor**2 > RESOLUTION * float(hull @ columns.norm(dim=0)) ** 2:
+    if floor > RESOLUTION and floor**2 > RESOLUTION * float(hull @ columns.norm(dim=0)) ** 2:
         return _on_the_sphere(columns, mean, radius, floor / radius)
     nearest = multipliers(columns, mean)
     if (columns @ nearest).norm() <= radius:
@@ -95,5 +95,8 @@ def _on_the_sphere(columns: Tensor, mean: Tensor, radius: float, low: float) -> 
     def excess(log_t: float) -> float:
         return float((columns @ added(log_t)).norm()) / radius - 1
 
-    low, high = math.log(low) - 1e-3, math.log(float(columns.norm(dim=0).max()) / radius) + 1e-3
-    return added(brentq(excess, low, high, xtol=1e-12, rtol=1e-12)) if low < high else added(high)
+    ends = math.log(low), math.log(1 / radius)
+    for end, sign in zip(ends, (1, -1), strict=True):
+        if sign * excess(end) <= 0:  # the optimum is an end, and rounding has put it outside
+            return added(end)
+    return added(brentq(excess, *ends, xtol=1e-12, rtol=1e-12))

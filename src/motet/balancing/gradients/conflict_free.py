@@ -22,7 +22,7 @@ class ConFIG(GradientBalance):
 
     It is as long as the projections of all gradients on that direction together, so it is on the scale of their sum
     and shorter the more they conflict. Independent gradients all have a positive dot product with it. Where unit
-    gradients sum to zero, no direction has equal cosines; their sum at the mean length is taken and counted as a
+    gradients sum to zero, no direction has equal cosines; that sum, at the mean length, is taken and counted as a
     fallback. A zero gradient has weight 0.
 
     Source: Liu et al. 2025, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks"; the form

@@ -14,7 +14,7 @@ __all__ = ["RESOLUTION", "cosines", "divisors", "equal_cosines", "lengths", "ran
 RESOLUTION = 1e-7
 """What is left of a cosine: gradients are in single precision. An eigenvalue smaller than that is a zero."""
 
-_RIDGE = 1e-12  # breaks ties: of two equal gradients a solver would give everything to one
+_RIDGE = 1e-10  # breaks ties: of two equal gradients a solver would give everything to one
 
 
 def lengths(gramian: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class _GradNorm(Weighting):
         total = self.learned.values[rows].sum()
         weights = self.learned.values[rows] * (len(rows) / total)
         weighted = weights * long
-        wanted = weighted.mean() * self._pace(rows, losses.double().cpu()) ** self.alpha
+        wanted = weighted.mean() * self._pace(rows, losses) ** self.alpha
         self._learn(rows, weights, (weighted - wanted).sign() * long, total)
         return weights.double()
 

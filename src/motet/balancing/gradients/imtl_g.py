@@ -23,10 +23,10 @@ class IMTLG(GradientBalance):
     """An update whose projections on all unit gradients are equal.
 
     Its direction does not depend on the units of the losses. The weights sum to 1, as in the paper, so its length
-    does: it is near that of the shortest gradient. Some weights may be negative. Should so many be that the sum is
-    below a tenth of the sum of their absolute values, they are divided by that instead, because the paper's update
-    would grow without bound and then turn around; and where unit gradients sum to zero, no direction has equal
-    projections and their mean is taken. Both are counted as fallbacks. A zero gradient has weight 0.
+    does: the shortest gradient sets it. Some weights may be negative. Should their sum be below a tenth of the sum of
+    their absolute values, they are divided by that tenth instead, because the paper's update would grow without bound
+    and then turn around. Where unit gradients sum to zero, no direction has equal projections, and a combination of
+    them that is zero is taken. Both are counted as fallbacks. A zero gradient has weight 0.
 
     Source: Liu et al. 2021, "Towards Impartial Multi-task Learning", the part on gradients. Where gradients are
     dependent, projections are made as equal as can be, by least squares.

@@ -39,8 +39,8 @@ class MGDA(GradientBalance):
         normalise: divide each gradient by its length (`l2`) or by its loss (`loss`) first.
 
     Relations:
-        `IMTLG` has the same length where the angles are wide, and lets weights be negative. `CAGrad` stays near the
-        mean gradient.
+        Normalised by `l2` it has the direction of `IMTLG` and `ConFIG`, wherever their weights are all positive.
+        `CAGrad` stays near the mean gradient.
 
     Example:
         >>> gramian = torch.tensor([[1.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
@@ -75,5 +75,5 @@ class _MGDA(Weighting):
         if self.normalise == "loss":
             if losses is None:
                 raise ValueError("MGDA needs the losses of the tasks to normalise by them")
-            return losses.double().cpu().clamp(min=FLOOR)
+            return losses.clamp(min=FLOOR)
         return lengths(gramian) if self.normalise == "l2" else torch.ones_like(gramian.diagonal())

@@ -48,7 +48,8 @@ class TorchJD(GradientBalance):
         smoothing: how much of the weights of its last step each task keeps.
 
     Relations:
-        `AlignedMTL`, `IMTLG`, `MGDA` and `UPGrad` need no other package.
+        `AlignedMTL`, `IMTLG`, `MGDA` and `UPGrad` need no other package. FairGrad with alpha 1 is `NashMTL`, which
+        solves it exactly and sooner: here it may take tenths of a second where gradients are dependent.
 
     Example:
         >>> TorchJD(rule="FairGrad", options={"alpha": 2.0}).rule

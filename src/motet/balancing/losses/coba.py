@@ -73,29 +73,27 @@ class _CoBa(WeightedSum):
         super().__init__(tasks)
         self.recipe = recipe
         self.falling = [task for task, facts in tasks.items() if not facts.higher_is_better]
-        self.register_buffer("starts", torch.full((len(self.tasks),), math.nan))
-        for name in ("curves", "slopes"):  # a column a check, the newest last; nan where there is nothing
-            self.register_buffer(name, torch.full((len(self.tasks), _MEMORY), math.nan))
+        # A column a check, the newest last; nan where there is nothing. In single precision, a flat curve has a slope.
+        for name, columns in (("starts", 1), ("curves", _MEMORY), ("slopes", _MEMORY)):
+            self.register_buffer(name, torch.full((len(self.tasks), columns), math.nan, dtype=torch.float64))
 
     def observe(self, scores: Mapping[str, float]) -> None:
-        lacks = [self._lack(task, scores[task]) if task in scores else math.nan for task in self.tasks]
-        lack = self.origin.new_tensor(lacks)
+        lack = self.starts.new_tensor([[self._lack(task, scores.get(task, math.nan))] for task in self.tasks])
         self.starts = torch.where(self.starts.isnan(), lack.clamp(min=_SMALLEST_START), self.starts)
-        point = lack / self.starts
-        self.curves = _appended(self.curves, point)
+        self.curves = torch.cat([self.curves[:, 1:], lack / self.starts], dim=1)
         slopes = _slopes(self.curves[:, -self.recipe.window :])
-        self.slopes = _appended(self.slopes, torch.where(point.isnan(), math.nan, slopes))
+        self.slopes = torch.cat([self.slopes[:, 1:], torch.where(lack.isnan(), math.nan, slopes)], dim=1)
 
     def weigh(self, rows: Tensor) -> Tensor:
-        slopes, tasks = self.slopes[rows], len(rows)
-        known, now = ~slopes.isnan(), slopes[:, -1].nan_to_num()
-        recent = slopes[:, -self.recipe.window :]
-        relative = torch.softmax(tasks * _over_sum(now), dim=0)
-        counts = (~recent.isnan()).sum(dim=1)
-        absolute = torch.softmax(-counts * now / recent.nan_to_num().abs().sum(dim=1).clamp(min=FLOOR), dim=0)
+        slopes = self.slopes[rows]
+        now, recent = slopes[:, -1].nan_to_num(), slopes[:, -self.recipe.window :]
+        counts, sums = (~recent.isnan()).sum(dim=1), recent.nan_to_num().abs().sum(dim=1)
+        relative = torch.softmax(len(rows) * _over_sum(now), dim=0)
+        absolute = torch.softmax(-counts * now / sums.clamp(min=FLOOR), dim=0)
         divergence = self._divergence(slopes)
-        weights = tasks * (divergence * relative + (1 - divergence) * absolute)
-        return torch.where(known.any(dim=0).sum() < self.recipe.warmup, 1.0, weights)
+        weights = len(rows) * (divergence * relative + (1 - divergence) * absolute)
+        checks = (~slopes.isnan()).any(dim=0).sum()
+        return torch.where(checks < self.recipe.warmup, 1.0, weights)
 
     def _divergence(self, slopes: Tensor) -> Tensor:
         """Near 1 while the worst curve falls as it used to, near 0 when it has become flat or rises."""
@@ -116,13 +114,9 @@ def _over_sum(numbers: Tensor) -> Tensor:
     return numbers / numbers.abs().sum().clamp(min=FLOOR)
 
 
-def _appended(columns: Tensor, newest: Tensor) -> Tensor:
-    return torch.cat([columns[:, 1:], newest[:, None]], dim=1)
-
-
 def _slopes(curves: Tensor) -> Tensor:
-    """The slopes of least-squares lines through the points of each row; nan where there are fewer than two."""
+    """The slope of the least-squares line through each row, as a column; nan where it has fewer than two points."""
     seen = ~curves.isnan()
-    at = torch.arange(curves.shape[1], device=curves.device)
+    at = torch.arange(curves.shape[1], dtype=curves.dtype, device=curves.device)
     offsets = seen * (at - (seen * at).sum(dim=1, keepdim=True) / seen.sum(dim=1, keepdim=True))
-    return (offsets * curves.nan_to_num()).sum(dim=1) / offsets.square().sum(dim=1)
+    return (offsets * curves.nan_to_num()).sum(dim=1, keepdim=True) / offsets.square().sum(dim=1, keepdim=True)

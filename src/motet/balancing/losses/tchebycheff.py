@@ -64,4 +64,4 @@ class _Tchebycheff(LossBalancer):
     def objective(self, losses: Mapping[str, Tensor]) -> Tensor:
         means = self.means[self.rows(losses)].clamp(min=FLOOR)
         scale = len(losses) / (1 / means).sum()
-        return scale * (stacked(losses) / means).amax()  # amax, not max: equally bad tasks share the slope
+        return scale * (stacked(losses) / means).amax()  # tasks that are equally bad share its slope

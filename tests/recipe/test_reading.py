@@ -77,7 +77,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         line 17  training.steps = 0
             must be at least 1
         line 18  training.temperature
-            belongs to `sampler` or `convergence.then`, not to `training`. Move it to sampler.temperature or convergence.then.temperature.
+            belongs to `sampler` or `balance` or `convergence.then`, not to `training`. Move it to sampler.temperature or balance.temperature or convergence.then.temperature.
         line 19  training.learning_rate = "fast"
             must be a number
         line 21  convergence.checks = 0
@@ -104,7 +104,10 @@ def test_everything_at_once(tmp_path: Path) -> None:
         ("tasks: [a]\n", "line 1  tasks\n    must be a mapping from names to tasks, found a list"),
         ("tasks: {a: b}\n", 'line 1  tasks.a = "b"\n    must be a mapping with `type`, `source` and columns'),
         ("tasks:\n  a:\n", "line 2  tasks.a = null\n    must be a mapping"),
-        ("tasks: {a: {source: x}}\n", "tasks.a.type\n    is missing. There are: classification, regression, tagging."),
+        (
+            "tasks: {a: {source: x}}\n",
+            "tasks.a.type\n    is missing. There are: causal_language, classification, generation, masked_language",
+        ),
         ("tasks: {a: {type: tagging}}\n", "line 1  tasks.a.source\n    is missing"),
         ("tasks: {a: {type: 3, source: x}}\n", "tasks.a.type = 3\n    must be text"),
         (
@@ -235,7 +238,7 @@ def test_tasks_that_cannot_be_read(keys: dict[str, Any], told: str) -> None:
         ("steps", "belongs to `training`, not to the top level. Move it to training.steps."),
         ("task", "unknown key. Did you mean `tasks`?"),
         ("model", "unknown key. Here it is called `encoder`."),
-        ("temperature", "belongs to `sampler` or `convergence.then`, not to the top level"),
+        ("temperature", "belongs to `sampler` or `balance` or `convergence.then`, not to the top level"),
     ],
 )
 def test_strangers_at_the_top(key: str, told: str) -> None:

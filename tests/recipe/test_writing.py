@@ -55,7 +55,8 @@ def test_it_explains_every_key_once(recipe: Path) -> None:
 def test_it_names_the_other_types(recipe: Path) -> None:
     text = fill(recipe)
     assert "type: uniform  # or proportional, temperature\n" in text
-    assert "type: classification  # or regression, tagging\n" in text
+    assert "# other types: causal_language, generation, masked_language" in text
+    assert "type: classification\n" in text
 
 
 def test_lines_are_short_and_end_in_nothing(recipe: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from motet.recipe.loading import load
 from motet.recipe.parts import kind_of_part, sentences, summary
 from motet.recipe.sections import Recipe
-from motet.registry import describe, names, part_name
+from motet.registry import Kind, describe, names, part_name
 from motet.spelling import to_yaml
 from motet.training.experiment import Experiment
 
@@ -71,8 +71,7 @@ class _Filling:
         pad, kind = " " * depth, kind_of_part(cls)
         if kind:
             yield from self._comment(summary(cls), pad)
-            others = ", ".join(name for name in names(kind) if name != part_name(part))
-            yield f"{pad}type: {part_name(part)}" + (f"  # or {others}" if others else "")
+            yield from self._types(kind, part_name(part), pad)
         for field in dataclasses.fields(part):
             if kind == "task" and field.name == "name":
                 continue
@@ -84,6 +83,16 @@ class _Filling:
                     yield from self._entry("per", self._recipe.per[part.name], depth)
             else:
                 yield from self._entry(field.name, value, depth)
+
+    def _types(self, kind: Kind, chosen: str, pad: str) -> Iterator[str]:
+        """The type, with the others behind it, or above it where they are many."""
+        others = ", ".join(name for name in names(kind) if name != chosen)
+        line = f"{pad}type: {chosen}" + (f"  # or {others}" if others else "")
+        if len(line) <= _WIDTH:
+            yield line
+            return
+        yield from self._comment(f"other types: {others}", pad)
+        yield f"{pad}type: {chosen}"
 
     def _source(self, source: Any) -> Any:
         """The name of a source, if it has one."""

@@ -73,7 +73,7 @@ class LossBalancer(Balancer, ABC):
     def _weigh(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with torch.no_grad():
             self.prepare(values)
-        leaves = {task: value.clone().requires_grad_() for task, value in values.items()}
+        leaves = {task: value.detach().requires_grad_() for task, value in values.items()}
         slopes = torch.autograd.grad(self.objective(leaves), list(leaves.values()), materialize_grads=True)
         with torch.no_grad():
             self.learn(values)

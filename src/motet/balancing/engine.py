@@ -71,7 +71,10 @@ class GradientBalancer(Balancer):
                 self._weigh(rows)
         known = dict(zip(self.weighting.tasks, self.kept.tolist(), strict=True))
         self.weights = {task: torch.tensor(known[task]) for task in losses}
-        whole = torch.stack([*(known[task] * loss for task, loss in losses.items()), *held.values()]).sum()
+        terms = [*(known[task] * loss for task, loss in losses.items()), *held.values()]
+        if not terms:
+            return
+        whole = torch.stack(terms).sum()
         if self.where == "shared":
             self._collect("", whole)
         else:

@@ -116,7 +116,7 @@ class Trainer:
         scale = 1 / self.experiment.training.accumulate
         learning = {task: scale * loss for task, loss in losses.items() if task not in self.objective.held}
         held = {task: scale * loss for task, loss in losses.items() if task in self.objective.held}
-        if losses:
+        if losses or self.devices.count > 1:  # a process without rows still takes part in sums
             self.balancer.backward(learning, held)
 
     def _look_again(self, chunks: Sequence[Chunk]) -> None:
@@ -126,7 +126,8 @@ class Trainer:
         with torch.no_grad():
             losses = self.objective.losses(chunks)
         learning = {task: loss for task, loss in losses.items() if task not in self.objective.held}
-        self.balancer.look_again({task: self.devices.sum(loss) for task, loss in learning.items()})
+        scale = 1 / self.experiment.training.accumulate
+        self.balancer.look_again({task: self.devices.sum(scale * loss) for task, loss in learning.items()})
 
     def require_finite(self) -> None:
         """Refuse weights that are ruined, before they are scored or saved.

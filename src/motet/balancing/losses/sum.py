@@ -30,4 +30,6 @@ class Sum(Balance):
 
 class _Sum(Balancer):
     def backward(self, losses: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
-        torch.stack([*losses.values(), *held.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        terms = [*losses.values(), *held.values()]
+        if terms:  # none if all rows of the step went to other processes
+            torch.stack(terms).sum().backward()  # type: ignore[no-untyped-call]

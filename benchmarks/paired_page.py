@@ -33,8 +33,8 @@ STUDIES = {
         "cores: the figures show\nthat every shape is held at its peak, not how well the tasks can be solved.\n\n"
         "Tagging is still learning after 600 steps. In `motet train benchmarks/answer_shapes.yaml training.steps=1400` "
         "(seed 0) it\nconverged as the last of the five, at step 1,150, after 5.5 passes over its rows. Two of the "
-        "five were held at the score of\ntheir first check: `match` at an F1 of 0, `answer_span` at the share of questions "
-        "without an answer. A task that has not\nbegun to learn is taken for one that has converged.\n\n",
+        "five were held at the score of\ntheir first check: `match` at an F1 of 0, `answer_span` at the share of "
+        "questions without an answer. A task that has not\nbegun to learn is taken for one that has converged.\n\n",
     ),
 }
 

@@ -119,7 +119,7 @@ def keep_memory() -> None:
     """Let this process keep what a step frees for the next one, where the C library is glibc.
 
     By default large tensors come from the system and go back to it in every step, and the system fills them with zeros
-    each time they come. On a virtual machine that can take longer than the step itself.
+    each time they come, which is dear on virtual machines.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -171,7 +171,7 @@ _HOMES = {
     "balancing.losses.uncertainty": ("Uncertainty",),
     "data.per_value": ("per_value",),
     "data.sources": ("Source",),
-    "encoders": ("Encoder",),
+    "encoders.loading": ("Encoder",),
     "errors": ("UserError",),
     "model": ("MultiTaskModel", "load"),
     "sampling.proportional": ("Proportional",),

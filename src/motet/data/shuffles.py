@@ -20,7 +20,7 @@ class Shuffle:
 
     Example:
         >>> Shuffle(5, seed=0, epoch=1).at(np.arange(5)).tolist()
-        [1, 0, 2, 4, 3]
+        [1, 4, 2, 0, 3]
     """
 
     def __init__(self, count: int, seed: int, epoch: int) -> None:

@@ -11,6 +11,7 @@ from motet.data.checks import inspect
 from motet.data.sources import Source, Table, read
 from motet.tasks.base import Task
 from motet.tasks.classification import Classification
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
 from motet.tasks.tagging import Tagging
 
@@ -192,6 +193,37 @@ def test_the_text_among_numbers_is_shown_first(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("\n".join(["text,score", *lines]))
     rule = only(NUMBERS, read(tmp_path / "train.csv")).split("\n    ")[1]
     assert rule.startswith("90 rows of train: must be a number, found 'n/a' (row ")
+
+
+CANDIDATES: Rows = [{"query": f"q {n // 2}", "candidate": "text", "relevance": n % 2} for n in range(8)]
+RANKING = Ranking("k", source="s")
+
+
+def test_a_validation_split_without_anything_relevant() -> None:
+    nothing = [{**row, "relevance": 0} for row in CANDIDATES]
+    assert only(RANKING, table_of(CANDIDATES, nothing)) == (
+        "tasks.k.relevance = relevance\n"
+        "    none of the 4 examples of validation has anything relevant, so there is nothing to judge by"
+    )
+    inspection = inspect(RANKING, table_of(CANDIDATES, CANDIDATES, nothing))
+    assert inspection.task is not None
+    assert inspection.notes == [
+        "k: 4 of 4 examples of test have nothing relevant; they teach nothing and are in no score (row 1, and 3 more)"
+    ]
+
+
+def test_relevance_that_is_no_number() -> None:
+    words = [{**row, "relevance": "high"} for row in CANDIDATES]
+    assert "8 rows of train: must be a number, found 'high' (row 1, and 7 more)" in only(
+        RANKING, table_of(words, words)
+    )
+
+
+def test_a_column_of_lists_in_one_split_and_of_text_in_another() -> None:
+    lists = [{**row, "label": [row["label"]]} for row in GOOD]
+    assert only(CLASSES, table_of(GOOD, lists)) == (
+        "tasks.c.label = label\n    must hold one kind of value, but holds text in train, lists of text in validation"
+    )
 
 
 def test_many_complaints_are_counted() -> None:

@@ -194,6 +194,44 @@ def test_texts_to_be_written_are_targets(tiny_encoder: Path) -> None:
         load_corpus([replace(task, longest=3)], tokenizer, 16)
 
 
+def test_everything_that_is_wrong_is_told_at_once(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(Encoder(str(tiny_encoder)), tiny_encoder)
+    tokenizer.eos_token = "[SEP]"
+    good = [
+        {**row, "text": "a film", "says": "dry", "odd": 1, "answers": [], "rank": n % 2} for n, row in enumerate(ROWS)
+    ]
+    rows = [dict(row) for row in good]
+    rows[2]["says"], rows[6]["tags"] = "in " * 9, ["O"]
+    rows[4]["answers"], rows[5]["answers"] = [{"text": "film", "start": 3}], [{"text": "film", "start": 2}]
+    source = {"train": rows, "validation": [{**row, "odd": "x", "rank": 0} for row in good[:9]]}
+    tasks = [
+        Classification("odd", source=source, label="odd"),
+        Tagging("tags", source=source, tokens="words", labels="tags"),
+        Spans("part", source=source, question="", context="text", stride=2),
+        Spans("wide", source=source, question="", context="text", stride=9),
+        Ranking("best", source=source, query="mood", candidate="text", relevance="rank"),
+        Generation("asked", source=source, prompt="{txet}?", target="says"),
+        Generation("says", source=source, target="says", longest=3),
+    ]
+    with pytest.raises(DataError) as caught:
+        load_corpus(tasks, tokenizer, 16)
+    assert [str(problem).replace("\n   ", ":") for problem in caught.value.problems] == [
+        "tasks.odd.label = odd: must hold one kind of value, but holds whole numbers in train, text in validation",
+        "tasks.tags.labels = tags: 1 row of train: must have one tag a word, found 1 tags for 3 words "
+        "(row 7, id row 6)",
+        "tasks.part.answers = answers: 1 row of train: a span must lie inside its passage, found `film` at 3 of 6 "
+        "(row 5, id row 4)",
+        "tasks.wide.answers = answers: 1 row of train: a span must lie inside its passage, found `film` at 3 of 6 "
+        "(row 5, id row 4)",
+        "tasks.wide.stride = 9: must be below 5, what a window of 16 sub-words leaves to the passage. "
+        "Raise encoder.max_length, or lower it.",
+        "tasks.best.relevance = rank: none of the 2 examples of validation has anything relevant, "
+        "so there is nothing to judge by",
+        "tasks.asked.prompt = txet: is not a column of memory. Did you mean `text`?",
+        "tasks.says.longest = says: 1 text of train is longer than 3 sub-words (row 2 has 10). 10 is enough for all.",
+    ]
+
+
 def test_windows_must_leave_room_to_the_passage(load: Any) -> None:
     with pytest.raises(
         DataError, match=r"tasks.span.stride = 5\n.*must be below 5, what a window of 16 sub-words leaves"

@@ -87,3 +87,33 @@ def test_paths_that_are_no_names_on_the_hub(text: str, tmp_path: Path, monkeypat
     assert looks_local(text, None)
     assert not looks_local("owner/name", None)
     assert not looks_local("name", None)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_the_first_rows_of_a_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"train.{ending}"
+    rows = Dataset.from_dict({"text": [f"text {n}" for n in range(3000)], "n": list(range(3000))})
+    getattr(rows, {"jsonl": "to_json"}.get(ending, f"to_{ending}"))(path)
+    for count in (1, 1000, 2500, 3000, 9000):
+        found = read_file(path, count).dataset
+        assert found.to_list() == rows.select(range(min(count, 3000))).to_list()
+    assert len({read_file(path, count).dataset._fingerprint for count in (None, 5, 6)}) == 3
+    assert read_file(path, 5).dataset._fingerprint == read_file(path, 5).dataset._fingerprint
+
+
+def test_what_is_behind_the_first_rows_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"n": 1}\n{"n": 2}\n{"n": "three"}\nno JSON at all\n')
+    assert not read_file(path, 2).mixed
+    assert read_file(path, 2).dataset["n"][:] == [1, 2]
+    assert read_file(path, 3).mixed
+    with pytest.raises(DataError, match="line 4"):
+        read_file(path, 4)
+
+
+def test_a_folder_of_which_some_splits_are_read(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    (tmp_path / "dev.jsonl").write_text("no JSON at all")
+    parts = read_folder(tmp_path, {}, {"train": 1, "test": 9, "unlabelled": 3})
+    assert {split: part.dataset["n"][:] for split, part in parts.items()} == {"train": [1], "test": [1, 2]}

@@ -6,7 +6,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
-from motet.data.hub import read_hub, spell_class_labels
+from motet.data.hub import open_streams, read_hub, spell_class_labels
 from motet.errors import DataError
 
 
@@ -39,15 +39,16 @@ def test_without_classes_nothing_is_copied() -> None:
 def test_asks_for_subset_and_revision_and_chooses_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def load(name: str, subset: str | None, revision: str | None) -> DatasetDict:
-        asked.append((name, subset, revision))
+    def load(name: str, subset: str | None, revision: str | None, streaming: bool) -> DatasetDict:
+        asked.append((name, subset, revision, streaming))
         rows = Dataset.from_dict({"text": ["a"]})
         return DatasetDict({"train": rows, "validation": rows, "unsupervised": rows, "extra": rows})
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert list(read_hub("a/b", "", "", {}, "")) == ["train", "validation", "unlabelled"]
     assert list(read_hub("a/b", "c", "v1", {"train": "extra"}, "")) == ["train"]
-    assert asked == [("a/b", None, None), ("a/b", "c", "v1")]
+    assert list(open_streams("a/b", "c", "v1", {}, "")) == ["train", "validation", "unlabelled"]
+    assert asked == [("a/b", None, None, False), ("a/b", "c", "v1", False), ("a/b", "c", "v1", True)]
 
 
 def test_a_failure_is_one_sentence() -> None:

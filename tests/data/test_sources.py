@@ -43,6 +43,25 @@ def test_all_problems_of_a_source_at_once() -> None:
     ]
 
 
+def test_a_stream_says_how_many_rows_it_reads() -> None:
+    with pytest.raises(RecipeError, match=r"rows\.train\n    must say how many rows .* need not have an end\. Name"):
+        Source("owner/name", rows={"test": 5}, streaming=True)
+    with pytest.raises(RecipeError, match=r"streaming\n    is for files and data sets on the hub"):
+        Source(ROWS, rows={"train": 5}, streaming=True)
+
+
+def test_streams_local_files(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl.gz", ROWS)
+    write_rows(tmp_path / "test.jsonl.gz", ROWS)
+    for path in (tmp_path, tmp_path / "train.jsonl.gz"):
+        table = read(Source(path, rows={"train": 10}, streaming=True))
+        assert {split: len(rows) for split, rows in table.splits.items()} == {"train": 9, "validation": 1}
+        assert table.notes[0] == f"{path.name}: streamed, the first 10 rows of train; nothing else of it was read"
+        assert {text for rows in table.splits.values() for text in rows["text"]} == {row["text"] for row in ROWS[:10]}
+    with pytest.raises(DataError, match=r"rows\.validation"):
+        read(Source(tmp_path, rows={"train": 10, "validation": 5}, validation=0, streaming=True))
+
+
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "5"])
 def test_counts_of_rows(count: Any) -> None:
     with pytest.raises(RecipeError, match="whole number"):

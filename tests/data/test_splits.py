@@ -65,7 +65,7 @@ def test_splits_are_brought_to_one_type() -> None:
 def test_what_cannot_be_one_type_becomes_text_and_is_told() -> None:
     datasets, mixed = agree({"train": part({"label": [1, 2]}), "test": part({"label": ["x"]})}, "here")
     assert datasets["train"]["label"][:] == ["1", "2"]
-    assert mixed == {"label": "holds int64 in train, string in test"}
+    assert mixed == {"label": "holds whole numbers in train, text in test"}
     _, mixed = agree({"train": part({"label": ["1"]}, {"label": "text (line 1), a list (line 3)"})}, "here")
     assert mixed == {"label": "holds text (line 1), a list (line 3) in train"}
 
@@ -106,3 +106,25 @@ def test_wanted_ids_must_tell_rows_apart() -> None:
 def test_the_name_of_the_column_is_reserved() -> None:
     with pytest.raises(DataError, match="__id__"):
         identify({"train": Dataset.from_dict({ID: ["a"]})}, "", "here")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash", "texts"),
+    [
+        ("a", ["b"], "text in train, lists of text in test", ["a", '["b"]']),
+        ([True], [["b"]], "lists of true or false in train, lists of lists of text in test", ["[true]", '[["b"]]']),
+        (
+            {"at": 1},
+            {"at": "é"},
+            "objects (at: whole numbers) in train, objects (at: text) in test",
+            ['{"at": 1}', '{"at": "é"}'],
+        ),
+        ([{"at": 1}], 0.5, "lists of objects (at: whole numbers) in train, numbers in test", ['[{"at": 1}]', "0.5"]),
+    ],
+)
+def test_lists_and_objects_that_clash_become_text_too(one: Any, other: Any, clash: str, texts: list[str]) -> None:
+    datasets, mixed = agree({"train": part({"of": [one, None]}), "test": part({"of": [other]})}, "here")
+    assert mixed == {"of": f"holds {clash}"}
+    assert [*datasets["train"]["of"], *datasets["test"]["of"]] == [texts[0], None, texts[1]]
+    again, _ = agree({"train": part({"of": [one, None]}), "test": part({"of": [other]})}, "here")
+    assert again["train"]._fingerprint == datasets["train"]._fingerprint

@@ -56,6 +56,25 @@ def test_ranking_equals_scikit_learn(rows: list[tuple[int, int, int]]) -> None:
         assert score.se == pytest.approx(error, nan_ok=True, abs=1e-12)
 
 
+@settings(max_examples=100)
+@given(candidates, st.sampled_from([0, 0.5, 1, 2, 3, 9]))
+def test_only_ndcg_has_a_use_for_lower_grades(rows: list[tuple[int, int, int]], least: float) -> None:
+    scores, relevance, groups = np.array(rows).T
+    found = metrics.ranking(scores, relevance, groups, least)
+    graded = metrics.ranking(scores, relevance, groups)
+    expected = metrics.ranking(scores, (relevance >= least) & (relevance > 0), groups)
+    assert tuple(found) == NAMES
+    assert str(found) == str({**expected, "ndcg": graded["ndcg"]})  # as text, since an error that is nan equals nothing
+
+
+def test_a_query_whose_best_grade_is_too_low_is_in_ndcg_alone() -> None:
+    found = metrics.ranking(np.array([2.0, 1.0, 2.0, 1.0]), np.array([0, 2, 0, 1]), np.array([0, 0, 1, 1]), relevant=2)
+    assert found["map"].value == 0.5
+    assert math.isnan(found["map"].se), "there is one query to score"
+    assert found["ndcg"].value == pytest.approx(1 / math.log2(3))
+    assert not math.isnan(found["ndcg"].se)
+
+
 def test_candidates_of_equal_score_keep_their_order() -> None:
     same = np.zeros(3)
     first = metrics.ranking(same, np.array([1, 0, 0]), np.zeros(3))

@@ -1,4 +1,4 @@
-"""One tag a word, against seqeval, scikit-learn and resampled sentences."""
+"""One tag a word, against seqeval, the rules of conlleval, scikit-learn and resampled sentences."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ BIO = ("O", "B-per", "I-per", "B-loc", "I-loc")
 BIOES = ("O", *(f"{prefix}-{kind}" for prefix in "BIES" for kind in ("x", "y-z")))
 BARE = ("O", "B", "I", "E", "S", "B-x", "I-x", "I-_")
 PLAIN = ("O", "noun", "verb", "adverb")
+IOE = ("O", *(f"{prefix}-{kind}" for prefix in "IE" for kind in ("x", "y-z")))
+
+# Where conlleval sees an entity begin, and where it sees one end, from the prefixes of a word and the one before it.
+# Besides, one begins and another ends wherever the type changes.
+SCRIPT_BEGINS = {"OB", "OI", "OE", "BB", "IB", "EE", "EI"}
+SCRIPT_ENDS = {"BO", "IO", "EO", "BB", "IB", "EE", "EI"}
 
 
 def oracle(truth: Sequence[Sequence[int]], guess: Sequence[Sequence[int]], classes: Sequence[str]) -> float:
@@ -32,6 +39,26 @@ def oracle(truth: Sequence[Sequence[int]], guess: Sequence[Sequence[int]], class
 
 def span_f1(truth: Sequence[Sequence[int]], guess: Sequence[Sequence[int]], classes: Sequence[str]) -> float:
     return metrics.tagging(arrays(truth), arrays(guess), tuple(classes), IGNORED)["span_f1"].value
+
+
+def script_entities(rows: Sequence[Sequence[int]], classes: Sequence[str]) -> set[tuple[int, int, str]]:
+    """What conlleval counts: begin, end and type, over all sentences, with a word outside behind each of them."""
+    spelt = [tag for tags in rows for tag in (*(classes[tag] for tag in tags), "O")]
+    entities, begin = set(), -1
+    for at, (before, here) in enumerate(zip(["O", *spelt], spelt, strict=False)):
+        (last, _, old), (prefix, _, kind) = before.partition("-"), here.partition("-")
+        changed = old != kind
+        if begin >= 0 and (last + prefix in SCRIPT_ENDS or (last != "O" and changed)):
+            entities.add((begin, at, old))
+            begin = -1
+        if last + prefix in SCRIPT_BEGINS or (prefix != "O" and changed):
+            begin = at
+    return entities
+
+
+def script_f1(truth: Sequence[Sequence[int]], guess: Sequence[Sequence[int]], classes: Sequence[str]) -> float:
+    true, found = (script_entities(rows, classes) for rows in (truth, guess))
+    return 2 * len(true & found) / max(1, len(true) + len(found))
 
 
 def sentences(tags: int) -> st.SearchStrategy[list[list[tuple[int, int]]]]:
@@ -48,6 +75,26 @@ def test_span_f1_equals_seqeval(classes: tuple[str, ...], data: st.DataObject) -
     pairs = data.draw(sentences(len(classes)))
     truth, guess = ([[pair[side] for pair in sentence] for sentence in pairs] for side in (0, 1))
     assert span_f1(truth, guess, classes) == pytest.approx(oracle(truth, guess, classes), abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [BIO, ("O", "B", "I", "B-x", "I-x", "I-x-y"), IOE], ids=["BIO", "bare", "IOE"])
+@settings(max_examples=150)
+@given(data=st.data())
+def test_span_f1_equals_the_script(classes: tuple[str, ...], data: st.DataObject) -> None:
+    pairs = data.draw(sentences(len(classes)))
+    truth, guess = ([[pair[side] for pair in sentence] for sentence in pairs] for side in (0, 1))
+    assert span_f1(truth, guess, classes) == pytest.approx(script_f1(truth, guess, classes), abs=1e-12)
+
+
+def test_where_the_script_reads_ends_otherwise() -> None:
+    tags = ("B-x", "I-x", "E-x", "S-x")
+    differ = set()
+    for one, other in product(range(4), repeat=2):
+        two_here = span_f1([[one, other]], [[3, 3]], tags) == 1.0
+        two_there = len(script_entities([[one, other]], tags)) == 2
+        assert two_here == (oracle([[one, other]], [[3, 3]], tags) == 1.0)
+        differ |= {tags[one][0] + tags[other][0]} if two_here != two_there else set()
+    assert differ == {"EB", "BS", "IS", "ES", "SS", "SB", "SI", "SE"}
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,12 @@ def _pad(
 
 
 def training_chunks(
-    drawn: Sequence[tuple[Mapping[str, Examples], np.ndarray]], padding: Padding, *, shards: int = 1, salt: int = 0
+    drawn: Sequence[tuple[Mapping[str, Examples], np.ndarray]],
+    padding: Padding,
+    *,
+    shards: int = 1,
+    salt: int = 0,
+    apart: bool = False,
 ) -> list[Chunk]:
     """The chunks of one step.
 
@@ -175,15 +180,26 @@ def training_chunks(
         padding: how chunks are cut.
         shards: processes that share the work; rows of one example go to the same.
         salt: of what is hidden in this step.
+        apart: whether rows that different tasks label lie in chunks of their own, so that the backward pass of a task
+            runs through its own rows alone.
     """
     rows = [row for owners, positions in drawn for row in _labelled(owners, positions)]
     chunks = []
     for shard, part in enumerate(_dealt(rows, shards)):
-        part.sort(key=lambda row: -row.length)
-        lengths = np.asarray([row.length for row in part], dtype=np.int64)
-        chunks += [_chunk(part[piece], padding, shard, salt) for piece in cut(lengths, padding)]
+        for group in _by_owners(part) if apart else [part]:
+            group.sort(key=lambda row: -row.length)
+            lengths = np.asarray([row.length for row in group], dtype=np.int64)
+            chunks += [_chunk(group[piece], padding, shard, salt) for piece in cut(lengths, padding)]
     trim()
     return chunks
+
+
+def _by_owners(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows in parts, each of which the same tasks label."""
+    parts: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        parts.setdefault(tuple(row.owners), []).append(row)
+    return list(parts.values())
 
 
 def reading_chunks(

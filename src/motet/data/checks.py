@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from motet.data.cells import Cells, in_batches
+from motet.data.columns import in_words
 from motet.data.rows import column, groups, matching, owned, with_text
 from motet.data.sources import Table
 from motet.data.splits import ID
@@ -39,6 +39,17 @@ class Inspection(NamedTuple):
     task: Task | None
     problems: list[Problem]
     notes: list[str]
+
+
+class _Barren(NamedTuple):
+    """The first row of every example that teaches nothing, and how many examples there are."""
+
+    first: list[int]
+    examples: int
+
+    @property
+    def all(self) -> bool:
+        return len(self.first) == self.examples
 
 
 def inspect(task: Task, table: Table) -> Inspection:
@@ -61,6 +72,10 @@ def inspect(task: Task, table: Table) -> Inspection:
     except DataError as error:
         return Inspection(None, list(error.problems), notes)
     problems = _answer_problems(resolved, table, rows)
+    if task.group and not problems:
+        barren = {split: _barren(resolved, table, split, positions) for split, positions in rows.items()}
+        problems = [*_barren_problems(resolved, barren)]
+        notes += _barren_notes(resolved, table, barren)
     return Inspection(None if problems else resolved, problems, notes)
 
 
@@ -95,24 +110,12 @@ def _column_problems(task: Task, table: Table) -> Iterator[Problem]:
 
 def _input_problems(task: Task, table: Table, name: str) -> Iterator[Problem]:
     train = table.splits["train"]
-    found, wanted = _in_words(column(train, name).type), "lists of text" if task.inputs.words else "text"
+    found, wanted = in_words(column(train, name).type), "lists of text" if task.inputs.words else "text"
     if found == wanted:
         return
     values = column(train, name).slice(0, 3).to_pylist()
     examples = ", ".join(f"row {row} has {str(value)[:40]!r}" for row, value in enumerate(values, 1))
     yield Problem(_named(task, name), f"must hold {wanted}, found {found} ({examples})", name)
-
-
-def _in_words(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"lists of {_in_words(kind.value_type)}"
-    words = {
-        "text": pa.types.is_string(kind) or pa.types.is_large_string(kind),
-        "nothing": pa.types.is_null(kind),
-        "whole numbers": pa.types.is_integer(kind),
-        "numbers": pa.types.is_floating(kind),
-    }
-    return next((word for word, fits in words.items() if fits), str(kind))
 
 
 def _row_problems(task: Task, table: Table, rows: Rows) -> Iterator[Problem]:
@@ -199,18 +202,26 @@ def _notes(task: Task, table: Table) -> Iterator[str]:
         if len(empty):
             where = _places(table, split, int(empty[0]), len(empty))
             yield f"{task.name}: {_counted(len(empty))} of {split} left out for want of text ({where})"
-        if task.group:
-            yield from _barren(task, table, split)
 
 
-def _barren(task: Task, table: Table, split: str) -> Iterator[str]:
-    rows = owned(task, table.splits[split])
+def _barren(task: Task, table: Table, split: str, rows: np.ndarray) -> _Barren:
     answers = Cells(column(table.splits[split], task.target), rows)
     tied = groups(table.splits[split], task.group, rows)
     order, ends = np.argsort(tied, kind="stable"), np.cumsum(np.bincount(tied))
     examples = (order[end - size : end] for end, size in zip(ends, np.bincount(tied), strict=True))
-    barren = [int(rows[of[0]]) for of in examples if task.barren([answers[place] for place in of])]
-    if barren:
-        count = f"{len(barren):,} of {len(ends):,} examples of {split}"
-        where = _places(table, split, barren[0], len(barren))
-        yield f"{task.name}: {count} have nothing relevant; they teach nothing and are in no score ({where})"
+    first = [int(rows[of[0]]) for of in examples if task.barren([answers[place] for place in of])]
+    return _Barren(first, len(ends))
+
+
+def _barren_problems(task: Task, barren: Mapping[str, _Barren]) -> Iterator[Problem]:
+    if barren["validation"].all:
+        rule = f"none of the {barren['validation'].examples:,} examples of validation has anything relevant"
+        yield Problem(_named(task, task.target), f"{rule}, so there is nothing to judge by", task.target)
+
+
+def _barren_notes(task: Task, table: Table, barren: Mapping[str, _Barren]) -> Iterator[str]:
+    for split, (first, examples) in barren.items():
+        if first:
+            count = f"{len(first):,} of {examples:,} examples of {split}"
+            where = _places(table, split, first[0], len(first))
+            yield f"{task.name}: {count} have nothing relevant; they teach nothing and are in no score ({where})"

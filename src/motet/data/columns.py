@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from motet.errors import DataError, Problem
 
-__all__ = ["Row", "Rows", "batches", "schema_of"]
+__all__ = ["Row", "Rows", "as_text", "batches", "in_words", "schema_of"]
 
 Row = tuple[str, Mapping[str, Any]]  # where it stands ("line 3"), and its cells
 Rows = Callable[[], Iterable[Row]]  # reads the rows from the start, every time it is called
@@ -90,13 +90,34 @@ def batches(rows: Rows, schema: pa.Schema, mixed: Mapping[str, str], origin: str
     """
     stream = iter(rows())
     while chunk := list(islice(stream, _BATCH)):
-        cells = [_as_text(row, mixed) if mixed else row for _, row in chunk]
+        cells = [_mixed_as_text(row, mixed) if mixed else row for _, row in chunk]
         try:
             yield pa.RecordBatch.from_pylist(cells, schema=schema)
         except (pa.ArrowException, UnicodeEncodeError):
             for (place, _), row in zip(chunk, cells, strict=True):
                 _try(row, schema, origin, place)
             raise
+
+
+def in_words(kind: pa.DataType) -> str:
+    """What a column of an Arrow type holds."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"lists of {in_words(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return f"objects ({', '.join(f'{field.name}: {in_words(field.type)}' for field in kind)})"
+    words = {
+        "text": pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        "nothing": pa.types.is_null(kind),
+        "whole numbers": pa.types.is_integer(kind),
+        "numbers": pa.types.is_floating(kind),
+        "true or false": pa.types.is_boolean(kind),
+    }
+    return next((word for word, fits in words.items() if fits), str(kind))
+
+
+def as_text(value: Any) -> str | None:
+    """A value as a column of text holds it: text as it is, everything else as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _try(row: Mapping[str, Any], schema: pa.Schema, origin: str, place: str) -> None:
@@ -106,9 +127,5 @@ def _try(row: Mapping[str, Any], schema: pa.Schema, origin: str, place: str) -> 
         raise DataError(Problem(f"{origin}, {place}", f"cannot be stored: {error}")) from error
 
 
-def _as_text(row: Mapping[str, Any], mixed: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _spell(value) if name in mixed else value for name, value in row.items()}
-
-
-def _spell(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _mixed_as_text(row: Mapping[str, Any], mixed: Mapping[str, str]) -> dict[str, Any]:
+    return {name: as_text(value) if name in mixed else value for name, value in row.items()}

@@ -17,6 +17,7 @@ from motet.data.encoding import Ragged, TokenRows, tokenise
 from motet.data.examples import Chosen, Examples, Flat, Targets
 from motet.data.rows import column, groups, owned, ranks
 from motet.data.sources import Table, as_source, read
+from motet.data.splits import ID
 from motet.errors import DataError, Problem
 from motet.tasks.base import Inputs, Task
 
@@ -98,19 +99,19 @@ def load_corpus(
         if inspection.task is not None:
             resolved[task.name] = inspection.task
         problems += _reading_problems(task, tokenizer, max_length)
+    shelf = _Shelf(tokenizer, max_length)
+    for task in resolved.values():
+        if task.written is not None and tokenizer.eos_token_id is not None:
+            problems += _writing_problems(task, tables[task.name], splits, shelf)
     if problems:
         raise DataError(problems, heading="The data")
-    shelf = _Shelf(tokenizer, max_length)
     found: dict[str, dict[str, Examples]] = {split: {} for split in splits}
     for task in resolved.values():
         table = tables[task.name]
         for split in (split for split in splits if split in table.splits):
             examples = collect(task, table, split, shelf)
-            problems += _writing_problems(examples)
             if len(examples):
                 found[split][task.name] = examples
-    if problems:
-        raise DataError(problems, heading="The data")
     keys: dict[str, tuple[Any, ...]] = {t.name: (as_source(t.source).key, t.inputs) for t in resolved.values()}
     fingerprints = {task: table.fingerprint for task, table in tables.items()}
     return Corpus(resolved, found, keys, tuple(dict.fromkeys(notes)), fingerprints)
@@ -129,18 +130,19 @@ def _reading_problems(task: Task, tokenizer: PreTrainedTokenizerBase, max_length
         yield Problem(place, "writes texts, and this encoder has no sub-word that ends one")
 
 
-def _writing_problems(examples: Examples) -> Iterator[Problem]:
+def _writing_problems(task: Task, table: Table, splits: Sequence[str], shelf: _Shelf) -> Iterator[Problem]:
     """True texts that are longer than the task may write."""
-    task = examples.task
-    if task.written is None:
-        return
-    count = len(examples.rows)
-    lengths = np.fromiter((len(examples.target(row)) for row in range(count)), dtype=np.int64, count=count)
-    long = np.flatnonzero(lengths > task.written.written + 1)
-    if len(long):
-        where = ", ".join(f"{examples.id(int(row))} has {lengths[row] - 1}" for row in long[:5])
-        rule = f"{len(long):,} texts of {examples.split} are longer than {task.written.written} sub-words ({where})"
-        yield Problem(f"tasks.{task.name}.longest", rule, task.target, f"{lengths.max() - 1} is enough for all.")
+    assert task.written is not None
+    for split in (split for split in splits if split in table.splits):
+        rows = owned(task, table.splits[split])
+        lengths = shelf.rows(table, split, task.written).lengths[rows] - 1  # without the token that ends a text
+        long = np.flatnonzero(lengths > task.written.written)
+        if len(long):
+            ids, most = column(table.splits[split], ID), task.written.written
+            where = ", ".join(f"{ids[int(rows[at])]} has {lengths[at]}" for at in long[:5])
+            count = f"1 text of {split} is" if len(long) == 1 else f"{len(long):,} texts of {split} are"
+            rule = f"{count} longer than {most} sub-words ({where})"
+            yield Problem(f"tasks.{task.name}.longest", rule, task.target, f"{lengths.max()} is enough for all.")
 
 
 class _Shelf:

@@ -26,6 +26,7 @@ from motet.data.files import locate, looks_local, nearby, read_file, read_folder
 from motet.data.hub import read_hub, spell_class_labels
 from motet.data.memory import is_table, read_memory
 from motet.data.splits import ID, SPLITS, Part, agree, digest, identify
+from motet.data.spool import spool_hub
 from motet.errors import DataError, Problem, RecipeError, nearest
 
 __all__ = ["Source", "Table", "as_source", "quietly", "read", "values"]
@@ -47,6 +48,8 @@ class Source:
         validation: the share of train that is cut off where there is no validation split; 0 for none.
         rows: keep at most so many rows of a split, drawn with `seed`.
         seed: for both draws.
+        streaming: read only the splits that `rows` names, and of each no more than its first rows: nothing further is
+            downloaded or stored. Rows from the hub are fetched once, and found in the cache from then on.
 
     Relations:
         `read` makes a `Table` of it. Several tasks may name one source, which is then read once.
@@ -65,6 +68,7 @@ class Source:
     validation: float = 0.1
     rows: Mapping[str, int] = field(default_factory=dict)
     seed: int = 13
+    streaming: bool = False
 
     def __post_init__(self) -> None:
         problems = list(self.problems())
@@ -87,6 +91,13 @@ class Source:
             yield Problem("validation", "must be a share: at least 0 and below 1", str(self.validation))
         if (self.subset or self.revision) and not self.text:
             yield Problem("subset and revision", "are for data sets on the hub, not for tables in memory")
+        if self.streaming and not self.text:
+            yield Problem("streaming", "is for files and data sets on the hub, not for tables in memory")
+        if self.streaming and "train" not in self.rows:
+            rule = "must say how many rows a source with `streaming` reads: a stream need not have an end"
+            yield Problem(
+                "rows.train", rule, remedy="Name every split that is wanted, as in {train: 100000, test: 5000}."
+            )
 
     @property
     def text(self) -> str:
@@ -189,25 +200,26 @@ def values(table: Table, column: str) -> list[Any]:
 def _parts(source: Source, folder: Path | None) -> dict[str, Part]:
     if not source.text:
         return read_memory(source.path, source.splits)
+    counts = source.rows if source.streaming else None
     found = docstrings_folder() if source.text == "docstrings" else locate(source.text, folder)
     if found is None and not looks_local(source.text, folder):
-        here = nearby(source.text, folder)
-        return read_hub(source.text, source.subset, source.revision, source.splits, here)
+        where = (source.text, source.subset, source.revision, source.splits, nearby(source.text, folder))
+        return read_hub(*where) if counts is None else spool_hub(*where, counts)
     if found is None:
         raise DataError(Problem(source.text, "is not there", remedy=nearby(source.text, folder)))
     if source.subset or source.revision:
         rule = f"has no subset or revision: those are for data sets on the hub, and {found} is here"
         raise DataError(Problem(source.text, rule))
     if found.is_dir():
-        return read_folder(found, source.splits)
+        return read_folder(found, source.splits, counts)
     if source.splits:
         raise DataError(Problem(source.text, "has no splits to choose from: it is a single file"))
-    return {"train": read_file(found)}
+    return {"train": read_file(found, counts["train"] if counts else None)}
 
 
 def _select(source: Source, splits: dict[str, Dataset]) -> tuple[dict[str, Dataset], tuple[str, ...]]:
     """The splits with a validation split if one is wanted, and with no more rows than are wanted."""
-    notes = []
+    notes = [_streamed(source, splits)] if source.streaming else []
     if "validation" not in splits and source.validation:
         splits["train"], splits["validation"] = cut(splits["train"], source.validation, source.seed)
         share = f"{100 * source.validation:g} %"
@@ -220,6 +232,11 @@ def _select(source: Source, splits: dict[str, Dataset]) -> tuple[dict[str, Datas
             notes.append(f"{source.name}: {kept}, drawn with seed {source.seed}")
             splits[split] = draw(splits[split], count, split, source.seed)
     return {split: splits[split] for split in SPLITS if split in splits}, tuple(notes)
+
+
+def _streamed(source: Source, splits: Mapping[str, Dataset]) -> str:
+    read_ = " and ".join(f"{len(splits[split]):,} rows of {split}" for split in source.rows if split in splits)
+    return f"{source.name}: streamed, the first {read_}; nothing else of it was read"
 
 
 def _fingerprint(splits: Mapping[str, Dataset]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from datasets import Dataset, Features
 
+from motet.data.columns import as_text, in_words
 from motet.data.ids import ids_of
 from motet.errors import DataError, Problem, nearest
 
@@ -112,13 +113,24 @@ def _bring_to_one_type(datasets: dict[str, Dataset], column: str) -> str:
         common = pa.unify_schemas(schemas, promote_options="permissive").field(column).type
     except pa.ArrowException:
         common = pa.string()
-        clash = "holds " + ", ".join(f"{found} in {split}" for split, found in types.items())
+        clash = "holds " + ", ".join(f"{in_words(found)} in {split}" for split, found in types.items())
     feature = Features.from_arrow_schema(pa.schema([(column, common)]))[column]
     for split, found in types.items():
         if found != common:
             fingerprint = digest(datasets[split]._fingerprint, column, str(common))
-            datasets[split] = datasets[split].cast_column(column, feature, new_fingerprint=fingerprint)
+            cast = _spelt_out if pa.types.is_nested(found) and clash else Dataset.cast_column
+            datasets[split] = cast(datasets[split], column, feature, new_fingerprint=fingerprint)
     return clash
+
+
+def _spelt_out(dataset: Dataset, column: str, feature: Any, new_fingerprint: str) -> Dataset:
+    """Lists and objects as text, which Arrow does not cast them to."""
+    return dataset.map(
+        lambda batch: {column: [as_text(value) for value in batch[column]]},
+        batched=True,
+        features=Features({**dataset.features, column: feature}),
+        new_fingerprint=new_fingerprint,
+    )
 
 
 def _type(dataset: Dataset, column: str) -> pa.DataType:

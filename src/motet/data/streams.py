@@ -81,6 +81,10 @@ class Stream:
             count -= taken
         return self._bundles.rows(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
 
+    def some(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """The rows of some examples, drawn by a generator from outside; the stream stays where it is."""
+        return self._bundles.rows(np.sort(random.choice(len(self), min(count, len(self)), replace=False)))
+
     def _next_window(self) -> np.ndarray:
         epochs, places = np.divmod(self._drawn + np.arange(self.window), len(self))
         parts = [self._shuffled(int(epoch)).at(places[epochs == epoch]) for epoch in np.unique(epochs)]

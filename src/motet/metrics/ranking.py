@@ -11,17 +11,18 @@ __all__ = ["ranking"]
 _NAMES = ("map", "mrr", "ndcg", "precision_at_1", "recall_at_5")
 
 
-def ranking(scores: np.ndarray, relevance: np.ndarray, groups: np.ndarray) -> dict[str, Score]:
+def ranking(scores: np.ndarray, relevance: np.ndarray, groups: np.ndarray, relevant: float = 0.0) -> dict[str, Score]:
     """Scores of candidates put in order, query by query.
 
     Queries without a relevant candidate are left out. Candidates of equal score keep the order in which they are given.
-    `ndcg` is over the whole list, with the relevance itself for a gain and a discount of ``log2(rank + 1)``. Every
-    error is of a mean over queries.
+    `ndcg` is over the whole list, with the relevance itself for a gain and a discount of ``log2(rank + 1)``; it has a
+    use for every grade, so all that is above 0 is relevant to it. Every error is of a mean over queries.
 
     Args:
         scores: one for each candidate, the highest ranks first.
-        relevance: one for each candidate, at least 0; the candidate is relevant where it is more.
+        relevance: one for each candidate, at least 0.
         groups: the query of each candidate, in any order.
+        relevant: the relevance from which on a candidate is relevant to all scores but `ndcg`; 0 for any above 0.
 
     Relations:
         `classification` or `ordinal` for candidates that are judged one by one.
@@ -31,6 +32,11 @@ def ranking(scores: np.ndarray, relevance: np.ndarray, groups: np.ndarray) -> di
         >>> found["map"].value, found["mrr"].value, found["precision_at_1"].value
         (0.75, 0.75, 0.5)
     """
+    certain = np.where(relevance < relevant, 0, relevance)
+    return {**_scores(scores, certain, groups), "ndcg": _scores(scores, relevance, groups)["ndcg"]}
+
+
+def _scores(scores: np.ndarray, relevance: np.ndarray, groups: np.ndarray) -> dict[str, Score]:
     known = np.isin(groups, groups[relevance > 0])
     if not known.any():
         return nothing(*_NAMES)

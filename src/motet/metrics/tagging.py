@@ -18,10 +18,13 @@ def tagging(
 ) -> dict[str, Score]:
     """Scores of one tag a word.
 
-    `span_f1` compares whole entities as the CoNLL evaluation and seqeval's default mode do, malformed sequences
-    included: ``I-x`` behind another type begins an entity of its own, and ``E-x`` and ``S-x`` end one. A tag without
-    such a prefix, other than ``O``, is a type of its own whose entities are runs of equal tags (seqeval takes its first
-    letter for a prefix, which is the same unless the letter is one of B, I, E, S, O or all there is).
+    `span_f1` compares whole entities. Where tags are ``O``, ``B-x`` and ``I-x`` it counts what ``conlleval``, the
+    script of the CoNLL shared tasks, counts, malformed sequences included: ``I-x`` begins an entity where none of its
+    type goes on. ``E-x`` and ``S-x`` end an entity, and ``B-x`` and ``S-x`` always begin one, as in seqeval's default
+    mode. The script reads these otherwise: it knows no ``S-``, and takes ``B-x`` right behind ``E-x`` for one entity
+    with it. A tag without such a prefix, other than ``O``, is a type of its own whose entities are runs of equal tags.
+    (The script sees no entity in it; seqeval takes its first letter for a prefix, which is the same unless the letter
+    is one of B, I, E, S, O or all there is.)
 
     Words of one sentence are not independent, so every error is over sentences: `span_f1` by resampling their counts,
     the others by summing each sentence's influence on the score.

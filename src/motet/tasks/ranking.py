@@ -45,6 +45,8 @@ class Ranking(Task):
         query_id: the column that tells queries apart; by default the query itself.
         form: which loss.
         highest: the relevance that counts as 1; by default the highest in the training split.
+        relevant: the relevance from which on the scores but `ndcg` take a candidate for relevant; 0 for any above 0.
+            The losses go by all grades.
 
     Relations:
         `Classification` of pairs judges each candidate alone.
@@ -62,6 +64,7 @@ class Ranking(Task):
     query_id: str = ""
     form: Literal["listwise", "pairwise", "pointwise"] = "listwise"
     highest: float | None = None
+    relevant: float = 0.0
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("map", "mrr", "ndcg", "precision_at_1", "recall_at_5")
@@ -70,6 +73,8 @@ class Ranking(Task):
         yield from super().problems()
         if self.highest is not None and not 0 < self.highest < math.inf:
             yield Problem("highest", "must be a positive number", str(self.highest))
+        if not 0 <= self.relevant < math.inf:
+            yield Problem("relevant", "must be 0 or a number above", str(self.relevant))
 
     @property
     def inputs(self) -> Inputs:
@@ -96,6 +101,9 @@ class Ranking(Task):
         if len(values) < 2:
             rule = "needs relevant and irrelevant candidates in the training split"
             raise DataError(Problem(f"tasks.{self.name}", rule, remedy=f"Is `{self.relevance}` the right column?"))
+        if self.relevant > max(values):
+            rule = f"is above the highest relevance in the training split, {max(values):g}"
+            raise DataError(Problem(f"tasks.{self.name}.relevant", rule, str(self.relevant)))
         return replace(self, highest=self.highest or max(values))
 
     def complaint(self, answer: Any, row: Mapping[str, Any]) -> str:
@@ -157,9 +165,10 @@ class Ranking(Task):
         ]
 
     def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
-        relevance = np.concatenate([np.zeros(0), *targets]) * self._highest
+        # kept as float32 shares of the highest, these are whole grades again in float32 alone
+        relevance = (np.concatenate([np.zeros(0), *targets]) * self._highest).astype(np.float32)
         groups = np.arange(len(relevance)) if answers.groups is None else answers.groups
-        return ranking(answers.values[:, 0], relevance, groups)
+        return ranking(answers.values[:, 0], relevance, groups, self.relevant)
 
     @property
     def _highest(self) -> float:

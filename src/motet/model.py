@@ -109,8 +109,9 @@ class MultiTaskModel(nn.Module):
         """Answers for one text or a list of texts, from one pass of the encoder for all tasks that read the same.
 
         Args:
-            texts: a text; a tuple of two texts for tasks about pairs; or a list of either. Tasks that answer words
-                split a text at white space.
+            texts: a text; a tuple of two texts for tasks about pairs; a tuple of a query and the list of its
+                candidates for tasks that order them; or a list of one of these. Tasks that answer words split a text
+                at white space.
             tasks: which tasks to answer; by default all that fit the texts.
 
         Returns:
@@ -123,6 +124,26 @@ class MultiTaskModel(nn.Module):
         rows: list[Text] = texts if several else [texts]
         if not rows:
             return []
+        ordered = self._ranked(rows, tasks) if all(map(_has_candidates, rows)) else self._answered(rows, tasks)
+        return ordered if several else ordered[0]
+
+    def _ranked(self, rows: Sequence[Any], tasks: Sequence[str] | None) -> list[dict[str, Any]]:
+        """For every query its candidates, best first, by every task that orders them."""
+        able = [name for name, task in self.tasks.items() if task.group]
+        if not able or set(tasks or ()) & set(self.tasks) - set(able):
+            raise RunError(f"candidates can be ordered by {', '.join(able) or 'no task of this model'}.")
+        if not all(candidates for _, candidates in rows):
+            raise RunError("a query needs at least one candidate.")
+        pairs = [(query, candidate) for query, candidates in rows for candidate in candidates]
+        answers = iter(self._answered(pairs, tasks or able))
+        found = []
+        for _, candidates in rows:
+            scored = [(candidate, next(answers)) for candidate in candidates]
+            found.append({name: {"ranked": _best_first(name, scored)} for name in tasks or able})
+        return found
+
+    def _answered(self, rows: Sequence[Text], tasks: Sequence[str] | None) -> list[dict[str, Any]]:
+        """For every text or pair the answers of the tasks."""
         chosen = self._choose(rows, tasks)
         groups: dict[Any, list[str]] = {}
         for name in chosen:
@@ -132,15 +153,15 @@ class MultiTaskModel(nn.Module):
         self.eval()
         answers = {name: found for names in groups.values() for name, found in self._answer(rows, names).items()}
         self.train(training)
-        ordered = [{name: answers[name][row] for name in chosen} for row in range(len(rows))]
-        return ordered if several else ordered[0]
+        return [{name: answers[name][row] for name in chosen} for row in range(len(rows))]
 
     def _choose(self, rows: Sequence[Text], tasks: Sequence[str] | None) -> list[str]:
         texts = all(isinstance(row, (str, tuple, list)) for row in rows)
         readable = texts and all(isinstance(part, str) for row in rows for part in _parts(row))
         widths = {len(_parts(row)) for row in rows} if readable else set()
         if len(widths) != 1:
-            raise RunError("`texts` must be all single texts, or all tuples of two texts.")
+            found = "all single texts, or all tuples of two texts, or all tuples of a query and a list of candidates"
+            raise RunError(f"`texts` must be {found}.")
         width = widths.pop()
         able = {name: task for name, task in self.tasks.items() if task.answers_texts}
         fitting = [name for name, task in able.items() if len(task.inputs.columns) == width]
@@ -319,6 +340,20 @@ def load(path: str | Path) -> MultiTaskModel:
 
 def _parts(row: Text) -> tuple[str, ...]:
     return (row,) if isinstance(row, str) else tuple(row)
+
+
+def _has_candidates(row: Any) -> bool:
+    """Whether a row is a query with a list of candidates."""
+    if not isinstance(row, (tuple, list)) or len(row) != 2:
+        return False
+    query, candidates = row
+    return isinstance(query, str) and isinstance(candidates, list) and all(isinstance(c, str) for c in candidates)
+
+
+def _best_first(task: str, scored: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Candidates with their scores; of equal ones the first stays first."""
+    rows = [{"candidate": candidate, "score": answer[task]["score"]} for candidate, answer in scored]
+    return sorted(rows, key=lambda row: -row["score"])
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -20,7 +20,9 @@ RULES = st.builds(
     min_epochs=st.sampled_from([0, 1.0, 3.0]),
     min_delta=st.sampled_from([0, 0.2, "auto"]),
     smooth=st.integers(1, 4),
+    beyond_constant=st.booleans(),
 )
+BASELINES = st.sampled_from([None, -1.0, 0.0, 0.25, 0.5])
 SE = 0.4
 
 
@@ -28,26 +30,34 @@ def history(scores: list[float], pace: float = 0.5) -> list[Check]:
     return [Check(n, n, score, SE, n * pace, str(n)) for n, score in enumerate(scores)]
 
 
-def tracker(rule: Patience | None, scores: list[float], pace: float = 0.5) -> Tracker:
-    found = Tracker(rule)
+def tracker(rule: Patience | None, scores: list[float], pace: float = 0.5, baseline: float | None = None) -> Tracker:
+    found = Tracker(rule, baseline)
     for check in history(scores, pace):
         found.observe(check)
     return found
 
 
 def brute_force(
-    rule: Patience, checks: list[Check], since: int = 0, opened: float = 0.0, floor: int = 0
+    rule: Patience,
+    checks: list[Check],
+    since: int = 0,
+    opened: float = 0.0,
+    floor: int = 0,
+    baseline: float | None = None,
 ) -> tuple[int, bool]:
     """Peak and convergence, from the definition: everything is recomputed from the first check on."""
     means = [float(np.mean([c.score for c in checks[max(0, n - rule.smooth + 1) : n + 1]])) for n in range(len(checks))]
     delta = SE / 4 if rule.min_delta == "auto" else float(rule.min_delta)
-    progress = since
-    for n in range(since + 1, len(checks)):
+    least = -np.inf if baseline is None or not rule.beyond_constant else baseline + SE
+    beyond = [n for n in range(floor, len(checks)) if means[n] > least]
+    progress = max(since, *beyond[:1], 0)
+    for n in range(progress + 1, len(checks)):
         if means[n] > means[progress] + delta:
             progress = n
     last, peak = checks[-1], floor + int(np.argmax(means[floor:]))
     converged = (
-        peak < len(checks) - 1
+        bool(beyond)
+        and peak < len(checks) - 1
         and len(checks) - 1 - progress >= rule.checks
         and last.epochs - checks[progress].epochs >= rule.epochs
         and last.epochs - opened >= rule.min_epochs
@@ -55,31 +65,37 @@ def brute_force(
     return peak, converged
 
 
-@given(RULES, SCORES)
-def test_a_tracker_follows_its_definition(rule: Patience, scores: list[float]) -> None:
-    found = tracker(rule, scores)
-    assert (found.best.step, found.converged) == brute_force(rule, history(scores))
+@given(RULES, SCORES, BASELINES)
+def test_a_tracker_follows_its_definition(rule: Patience, scores: list[float], baseline: float | None) -> None:
+    found = tracker(rule, scores, baseline=baseline)
+    assert (found.best.step, found.converged) == brute_force(rule, history(scores), baseline=baseline)
 
 
-@given(RULES, SCORES, st.data())
-def test_a_reopened_tracker_counts_anew(rule: Patience, scores: list[float], data: st.DataObject) -> None:
+@given(RULES, SCORES, BASELINES, st.data())
+def test_a_reopened_tracker_counts_anew(
+    rule: Patience, scores: list[float], baseline: float | None, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(scores) - 1))
-    found = tracker(rule, scores[: at + 1])
+    found = tracker(rule, scores[: at + 1], baseline=baseline)
     found.reopen()
     for check in history(scores)[at + 1 :]:
         found.observe(check)
-    assert found.converged == brute_force(rule, history(scores), since=at, opened=at * 0.5)[1]
+    anew = brute_force(rule, history(scores), since=at, opened=at * 0.5, floor=at, baseline=baseline)
+    assert found.converged == anew[1]
 
 
-@given(RULES, SCORES, st.data())
-def test_a_rewound_tracker_gives_full_patience(rule: Patience, scores: list[float], data: st.DataObject) -> None:
+@given(RULES, SCORES, BASELINES, st.data())
+def test_a_rewound_tracker_gives_full_patience(
+    rule: Patience, scores: list[float], baseline: float | None, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(scores) - 1))
-    found = tracker(rule, scores)
+    found = tracker(rule, scores, baseline=baseline)
     found.rewind_to(at, floor=True, kept=set(map(str, range(len(scores)))))
     again = [Check(n + 50, n, score, SE, n * 0.5, f"again {n}") for n, score in enumerate(scores)]
     for check in again[at + 1 :]:
         found.observe(check)
-    assert (found.best.logical, found.converged) == brute_force(rule, again, since=at, floor=at)
+    expected = brute_force(rule, again, since=at, floor=at, baseline=baseline)
+    assert (found.best.logical, found.converged) == expected
 
 
 @given(RULES, SCORES)
@@ -101,6 +117,27 @@ def test_patience_is_counted_in_checks_and_in_epochs() -> None:
         next(n for n in range(10) if tracker(rule, flat[: n + 1]).converged) for rule in (by_checks, by_epochs, late)
     ]
     assert first == [3, 4, 5]
+
+
+def test_a_task_that_has_not_begun_to_learn_does_not_converge() -> None:
+    """The score of a constant answer, for as long as one likes; then better, and only from there on impatient."""
+    rule = Patience(checks=3, epochs=0, min_epochs=0, min_delta=0, smooth=1)
+    stuck, learnt = [0.3] * 20, [0.8, 0.7, 0.7, 0.7]
+    assert tracker(rule, stuck).converged
+    assert not tracker(rule, stuck, baseline=0.3).converged
+    assert not tracker(rule, [*stuck, 0.3 + SE], baseline=0.3).begun
+    found = [tracker(rule, stuck + learnt[:n], baseline=0.3) for n in range(5)]
+    assert [f.begun.step if f.begun else None for f in found] == [None, 20, 20, 20, 20]
+    assert [f.converged for f in found] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("se", [float("nan"), 0.0])
+def test_without_a_standard_error_any_score_above_the_constant_answer_counts(se: float) -> None:
+    found = Tracker(Patience(smooth=1), baseline=0.5)
+    found.observe(Check(0, 0, 0.5, se, 1.0, "0"))
+    assert found.begun is None
+    found.observe(Check(1, 1, 0.51, se, 2.0, "1"))
+    assert found.begun is found.checks[1]
 
 
 def test_smoothing_passes_over_a_lucky_check() -> None:

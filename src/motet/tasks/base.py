@@ -264,6 +264,14 @@ class Task(ABC):
         """What decoding and scores need of the logits, ``[units, width]``."""
         return logits
 
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """What is kept of every unit when all get the best answer that ignores the text, ``[width]``; None without.
+
+        Args:
+            targets: the encoded true answers of every training example.
+        """
+        return None
+
     @abstractmethod
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         """Answers for people, one an example."""

@@ -23,6 +23,7 @@ __all__ = [
     "Classification",
     "class_problems",
     "cross_entropy",
+    "frequencies",
     "natural",
     "soft_cross_entropy",
     "text_columns",
@@ -121,6 +122,10 @@ class Classification(Task):
     def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         return soft_cross_entropy(logits, teacher, temperature)
 
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """The most frequent label."""
+        return frequencies(targets, len(self.classes))
+
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         chances = softmax(answers.values)
         return [
@@ -145,15 +150,21 @@ def text_problems(text: str | Sequence[str], words: bool) -> Iterable[Problem]:
         yield Problem("words", "must be false for a pair: words are read from one column alone", "true")
 
 
-def class_problems(classes: tuple[str, ...], label_smoothing: float) -> Iterable[Problem]:
-    """What is wrong with a label set and its smoothing."""
+def class_problems(classes: tuple[str, ...], label_smoothing: float, least: int = 2) -> Iterable[Problem]:
+    """What is wrong with a label set of at least so many labels and its smoothing."""
     twice = [label for label, count in Counter(classes).items() if count > 1]
     if twice:
         yield Problem("classes", "must name each label once", ", ".join(twice))
-    if len(classes) == 1:
+    if 0 < len(classes) < least:
         yield Problem("classes", "must hold at least two labels", classes[0])
     if not 0.0 <= label_smoothing < 1.0:
         yield Problem("label_smoothing", "must be at least 0 and below 1", str(label_smoothing))
+
+
+def frequencies(targets: Iterable[np.ndarray], classes: int) -> np.ndarray:
+    """How often each class is the target of a unit; a unit without a true label does not count."""
+    counts = Counter(number for target in targets for number in target.tolist())
+    return np.asarray([counts[number] for number in range(classes)], dtype=np.float64)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:

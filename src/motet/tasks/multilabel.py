@@ -55,7 +55,7 @@ class MultiLabel(Task):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        yield from class_problems(self.classes, 0.0)
+        yield from class_problems(self.classes, 0.0, least=1)
         yield from text_problems(self.text, self.words)
         if not 0 < self.threshold < 1:
             yield Problem("threshold", "must be above 0 and below 1", str(self.threshold))
@@ -74,7 +74,7 @@ class MultiLabel(Task):
 
     @property
     def answer(self) -> str:
-        return f"any of {len(self.classes)} labels"
+        return f"any of {len(self.classes)} labels" if len(self.classes) > 1 else "a label or none"
 
     def resolve(self, answers: Sequence[Any]) -> Self:
         found = tuple(sorted({str(label) for labels in answers for label in labels}, key=natural))
@@ -107,6 +107,11 @@ class MultiLabel(Task):
 
     def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         return binary_distillation(logits, teacher, temperature)
+
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """The labels that more than half of the texts have."""
+        votes = sum((target - 0.5 for target in targets), start=np.zeros(self.outputs))
+        return np.where(votes > 0, np.inf, -np.inf)
 
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         return [

@@ -17,7 +17,7 @@ from motet.errors import DataError, Problem, nearest
 from motet.metrics.ordinal import ordinal
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
-from motet.tasks.classification import class_problems, natural, text_columns, text_problems
+from motet.tasks.classification import class_problems, frequencies, natural, text_columns, text_problems
 from motet.tasks.multilabel import binary_distillation, sigmoid
 
 __all__ = ["Ordinal"]
@@ -109,6 +109,13 @@ class Ordinal(Task):
 
     def distillation(self, logits: Tensor, teacher: Tensor, lengths: np.ndarray, temperature: float = 1.0) -> Tensor:
         return binary_distillation(logits, teacher, temperature)
+
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """The most frequent label; where distances count, the middle one."""
+        shares = frequencies(targets, len(self.classes))
+        middle = int(np.searchsorted(shares.cumsum(), shares.sum() / 2))
+        step = middle if self.headline == "mae" else int(shares.argmax())
+        return np.where(np.arange(self.outputs) < step, 1.0, -1.0)
 
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         above = np.minimum.accumulate(sigmoid(answers.values.astype(np.float64)), axis=1)

@@ -129,6 +129,10 @@ class Spans(Task):
         log_q, _ = _log_softmax(teacher, lengths, temperature)
         return -(temperature**2) * (log_q.exp() * log_p)[real].sum() / 2
 
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """That there is no answer, where some questions have none: no place is likelier than that."""
+        return np.zeros(2) if any(not target.any() for target in targets) else None
+
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         return [
             self._best(rows, record, answers) for rows, record in zip(answers.examples, answers.records, strict=True)

@@ -16,7 +16,7 @@ from motet.errors import DataError, Problem, nearest
 from motet.metrics.tagging import tagging
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
-from motet.tasks.classification import IGNORED, class_problems, cross_entropy, soft_cross_entropy
+from motet.tasks.classification import IGNORED, class_problems, cross_entropy, frequencies, soft_cross_entropy
 from motet.tasks.crf import Transitions, log_marginals, negative_log_likelihood, viterbi
 
 __all__ = ["Tagging"]
@@ -147,6 +147,10 @@ class Tagging(Task):
             return logits
         emissions, transitions = self._parts(logits)
         return functional.one_hot(torch.from_numpy(viterbi(emissions, lengths, transitions)), self.outputs)
+
+    def constant(self, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+        """The most frequent tag."""
+        return frequencies(targets, self.outputs)
 
     def decode(self, answers: Answers) -> list[dict[str, Any]]:
         return [{"tags": [self.classes[i] for i in row]} for row in self._best(answers)]

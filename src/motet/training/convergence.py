@@ -65,6 +65,9 @@ class Patience(Convergence):
         min_delta: progress is a score better by more than this; `auto` is a quarter of the score's standard error.
             (Checks share their validation rows, so they differ by far less than independent samples would.)
         smooth: scores are judged by the mean over the last so many checks, so that one lucky check is no peak.
+        beyond_constant: a task that was never better than the best answer that ignores the text, by more than the
+            standard error of its score, has not begun to learn: it does not converge, and its patience is counted from
+            the first check at which it was. For answer shapes that have such an answer.
         then: what happens to a converged task.
         rewind: what the model goes back to when a task converges: `full` restores everything as it was at the peak,
             `weights` the weights alone, `none` goes on from where it is and distils from the peak.
@@ -91,6 +94,7 @@ class Patience(Convergence):
     min_epochs: float = 1.0
     min_delta: float | Auto = "auto"
     smooth: int = 3
+    beyond_constant: bool = True
     then: Response = field(default_factory=Distill)
     rewind: Rewind = "none"
     cross_event_rewind: bool = False
@@ -151,7 +155,7 @@ class Patience(Convergence):
 
 
 PRESETS: dict[str, Patience] = {
-    "paper": Patience(epochs=0, min_epochs=0, min_delta=0, smooth=1, rewind="full"),
+    "paper": Patience(epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False, rewind="full"),
 }
 
 
@@ -182,6 +186,7 @@ class Tracker:
 
     Args:
         rule: when to call it converged; None never.
+        baseline: the score of a constant answer, higher is better; None where there is none.
         checks: oldest first.
         floor: logical step before which no peak may lie, see `rewind_to`.
         since: logical step from which patience is counted.
@@ -196,6 +201,7 @@ class Tracker:
     """
 
     rule: Patience | None
+    baseline: float | None = None
     checks: list[Check] = field(default_factory=list)
     floor: int = 0
     since: int = 0
@@ -228,19 +234,32 @@ class Tracker:
         return self.smoothed(self.best_index)
 
     @property
+    def begun(self) -> Check | None:
+        """The first check, not before the floor, that was better than a constant answer; None before there is one."""
+        allowed = (i for i, check in enumerate(self.checks) if check.logical >= self.floor)
+        return next((self.checks[i] for i in allowed if self._beyond_constant(i)), None)
+
+    def _beyond_constant(self, index: int) -> bool:
+        if self.baseline is None or (self.rule is not None and not self.rule.beyond_constant):
+            return True
+        se = self.checks[index].se
+        return self.smoothed(index) > self.baseline + (se if np.isfinite(se) else 0.0)
+
+    @property
     def converged(self) -> bool:
         """Whether patience has run out; never at the peak itself, however little it rose."""
-        if self.rule is None or not self.checks or self.best is self.checks[-1]:
+        begun = self.begun
+        if self.rule is None or begun is None or self.best is self.checks[-1]:
             return False
-        stale, since = self._stale()
+        stale, since = self._stale(begun)
         now = self.checks[-1]
         patient = stale < self.rule.checks or now.epochs - since.epochs < self.rule.epochs
         return not patient and now.epochs - self.opened >= self.rule.min_epochs
 
-    def _stale(self) -> tuple[int, Check]:
+    def _stale(self, begun: Check) -> tuple[int, Check]:
         """Checks without progress, and the check at which progress was last made."""
         assert self.rule is not None
-        start = max(self.since, self.floor)
+        start = max(self.since, self.floor, begun.logical)
         counted = [i for i, check in enumerate(self.checks) if check.logical >= start]
         last = counted[0]
         for i in counted[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from motet.runs import write_atomically
 from motet.training.devices import Devices
 from motet.training.evaluation import Predictions
 
-__all__ = ["OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher"]
+__all__ = ["Annealing", "OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,30 @@ def _require_coverage(path: Path, column: pa.ChunkedArray, wanted: Sequence[str]
         + (f" (`{first}` is the first)." if first else ".")
         + " The data set has changed since they were recorded."
     )
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """How much of what a held task learns from is the truth: nothing at its switch, all of it at the end.
+
+    Args:
+        now: tells the logical step.
+        start: that of the switch.
+        end: the one at which nothing is left of the teacher.
+
+    Example:
+        >>> [Annealing(now=lambda: step, start=100, end=300).truth for step in (50, 100, 150, 300)]
+        [0.0, 0.0, 0.25, 1.0]
+    """
+
+    now: Callable[[], int]
+    start: int
+    end: int
+
+    @property
+    def truth(self) -> float:
+        """The share, 0 to 1; 0 also where a rewind led behind the switch."""
+        return min(1.0, max(0.0, (self.now() - self.start) / max(1, self.end - self.start)))
 
 
 class Teacher(ABC):

@@ -14,11 +14,20 @@ from motet.data.examples import Examples, counts
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder
-from motet.tasks.base import Answers, Scores
+from motet.tasks.base import Answers, Scores, Task
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 
-__all__ = ["Predictions", "evaluate", "evaluate_run", "plain", "predict_examples", "predict_parts", "write_parts"]
+__all__ = [
+    "Predictions",
+    "evaluate",
+    "evaluate_run",
+    "judge",
+    "plain",
+    "predict_examples",
+    "predict_parts",
+    "write_parts",
+]
 
 _ROWS, _NUMBERS = 1 << 16, 1 << 23  # most rows and most logits of a part
 
@@ -110,10 +119,22 @@ def evaluate(model: MultiTaskModel, examples: Mapping[str, Examples], devices: D
     scores = {}
     for name, predictions in predict_examples(model, examples, devices).items():
         of_task = examples[name]
-        targets = [of_task.target(row) for row in range(len(of_task.rows))]
         texts = model.spell(write_examples(model, of_task, devices)) if of_task.task.generates else []
-        scores[name] = model.tasks[name].score(_answers(predictions, of_task, texts), targets)
+        scores[name] = judge(model.tasks[name], predictions, of_task, texts)
     return scores
+
+
+def judge(task: Task, predictions: Predictions, examples: Examples, texts: Sequence[str] = ()) -> Scores:
+    """Every metric of one task.
+
+    Args:
+        task: whose answers these are.
+        predictions: for all rows.
+        examples: with the true answers.
+        texts: what was written for each row.
+    """
+    targets = [examples.target(row) for row in range(len(examples.rows))]
+    return task.score(_answers(predictions, examples, texts), targets)
 
 
 def write_examples(model: MultiTaskModel, examples: Examples, devices: Devices) -> list[np.ndarray]:

@@ -32,6 +32,11 @@ class Distill(Response):
             that the best weights write in place of the true ones (Kim, Rush 2016, "Sequence-Level Knowledge
             Distillation").
         blend: learn from ``weight * distillation + (1 - weight) * truth`` instead, for comparison.
+        anneal: go back to the truth little by little: learn from ``weight * ((1 - u) * distillation + u * truth)``,
+            where u rises from 0 at the switch to 1 at the last step, on the logical clock. For losses that are linear
+            in the target, or squared errors, that is to learn from the target ``u * truth + (1 - u) * teacher``.
+            Source: Clark, Luong, Khandelwal, Manning, Le 2019, "BAM! Born-Again Multi-Task Networks for Natural
+            Language Understanding".
 
     Relations:
         `Continue` keeps the true labels, `Drop` keeps nothing, `Stop` ends the run.
@@ -45,6 +50,7 @@ class Distill(Response):
     temperature: float = 1.0
     teacher: Literal["recorded", "online", "written"] = "recorded"
     blend: bool = False
+    anneal: bool = False
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -56,8 +62,11 @@ class Distill(Response):
             yield Problem("weight", "must be positive", str(self.weight), "To let the task go, use `then: drop`.")
         if self.blend and not self.weight <= 1:
             yield Problem("weight", "must be at most 1 in a blend", str(self.weight))
-        if self.blend and self.teacher == "written":
-            yield Problem("blend", "needs predictions of the true texts, and a teacher that writes has none", "true")
+        for name in ("blend", "anneal"):
+            if getattr(self, name) and self.teacher == "written":
+                yield Problem(name, "needs predictions of the true texts, and a teacher that writes has none", "true")
+        if self.blend and self.anneal:
+            yield Problem("anneal", "cannot go with `blend`: each says how much of the truth is learnt", "true")
         if not self.temperature > 0:
             yield Problem("temperature", "must be positive", str(self.temperature))
 

@@ -25,6 +25,7 @@ class Standing:
         teacher: snapshot whose predictions it is held by; empty without.
         reopened: how many times it went back to learning.
         fallen: whether its fall below the peak was reported already.
+        since: logical step of its switch.
     """
 
     tracker: Tracker
@@ -34,6 +35,7 @@ class Standing:
     teacher: str = ""
     reopened: int = 0
     fallen: bool = False
+    since: int = 0
 
     def state(self) -> dict[str, Any]:
         """Plain data to go on from."""
@@ -49,14 +51,29 @@ class Standing:
 
 
 def mean_normalised(scores: Mapping[str, float], bests: Mapping[str, float]) -> float:
-    """The mean over tasks of score over best score; differences count where a best score is not positive.
+    """The mean over tasks of what a score is worth beside the best of its task, 0 to 1.
+
+    Where more is better that is score over best, and where less is better best over score: an early perplexity of a
+    billion is worth nothing, but it cannot outweigh the other tasks.
+
+    Args:
+        scores: of all tasks, higher is better: those that should be low are below 0.
+        bests: the highest so far.
 
     Example:
-        >>> mean_normalised({"a": 0.4, "b": 0.9}, {"a": 0.8, "b": 0.9})
-        0.75
+        >>> mean_normalised({"a": 0.4, "b": -20.0}, {"a": 0.8, "b": -5.0})
+        0.375
     """
-    parts = [1 + (scores[task] - best) / (abs(best) or 1.0) for task, best in bests.items()]
+    parts = [_worth(scores[task], best) for task, best in bests.items()]
     return sum(parts) / len(parts)
+
+
+def _worth(score: float, best: float) -> float:
+    if score >= best:
+        return 1.0
+    if best > 0:
+        return max(0.0, score / best)
+    return best / score if best < 0 else 1 / (1 - score)
 
 
 @dataclass
@@ -76,5 +93,8 @@ class BestMean:
 
     def offer(self, snapshot: str, scores: Mapping[str, float], bests: Mapping[str, float]) -> None:
         """Take a snapshot if it is better."""
-        if self.scores is None or mean_normalised(scores, bests) > mean_normalised(self.scores, bests):
+        before = self.scores
+        if before is not None:  # its steps may have been thrown away, and their scores are then among no bests
+            bests = {task: max(best, before[task]) for task, best in bests.items()}
+        if before is None or mean_normalised(scores, bests) > mean_normalised(before, bests):
             self.snapshot, self.scores = snapshot, dict(scores)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from motet.runs import RunFolder
-from motet.training.distillation import OnlineTeacher, RecordedTeacher, SoftLabels, Teacher, WrittenTeacher
+from motet.training.distillation import Annealing, OnlineTeacher, RecordedTeacher, SoftLabels, Teacher, WrittenTeacher
 from motet.training.evaluation import predict_parts, write_parts
 from motet.training.objective import Held
 from motet.training.responses import Distill
@@ -34,16 +34,25 @@ class Teaching:
         self._snapshots = snapshots
         self._run = run
 
-    def begin(self, task: str, snapshot: str, response: Distill) -> str:
-        """Hold a task by the weights of a snapshot; returns the file of its soft labels, empty without."""
+    def begin(self, task: str, snapshot: str, response: Distill, since: int) -> str:
+        """Hold a task by the weights of a snapshot; returns the file of its soft labels, empty without.
+
+        Args:
+            task: converged.
+            snapshot: of its peak.
+            response: how it is held.
+            since: logical step of its switch.
+        """
         recordable = self._trainer.model.tasks[task].recordable  # else an online teacher, as the plan has said
         file = self._record(task, snapshot, response) if recordable and response.teacher != "online" else ""
-        self.resume(task, snapshot, file, response)
+        self.resume(task, snapshot, file, response, since)
         return file
 
-    def resume(self, task: str, snapshot: str, file: str, response: Distill) -> None:
+    def resume(self, task: str, snapshot: str, file: str, response: Distill, since: int) -> None:
         """Hold a task by a teacher that is on disk."""
-        self._trainer.objective.held[task] = Held(response, self._teacher(task, snapshot, file, response))
+        clock, end = self._trainer.clock, self._trainer.experiment.training.steps
+        annealing = Annealing(lambda: clock.logical, since, end) if response.anneal else None
+        self._trainer.objective.held[task] = Held(response, self._teacher(task, snapshot, file, response), annealing)
 
     def end(self, task: str) -> None:
         """Let a task go back to its true labels."""

@@ -9,6 +9,9 @@ import torch
 
 from motet.data.batches import Chunk, Padding
 from motet.data.corpus import Corpus
+from motet.sampling.annealed import Annealed
+from motet.sampling.fixed import FixedRatio
+from motet.sampling.multidds import MultiDDS
 from motet.sampling.uniform import Uniform
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
@@ -85,6 +88,55 @@ def test_single_batches_hold_one_stream(make_feed: Any) -> None:
     assert set(kinds) == {("count", "mood"), ("within",), ("places",)}
     assert min(kinds.values()) > 18
     assert set(total(feed, ("places",), 5)) == {"places"}
+
+
+def test_a_step_is_smaller_where_streams_are_closed(make_feed: Any) -> None:
+    feed = make_feed(tokens_per_batch=130, sampler=FixedRatio(ratio=dict(zip(EVERY, (1, 1, 2, 1), strict=True))))
+    shares, per_step = dict(feed.shares), feed.rows_per_step
+    assert shares == {"mood+count": 0.25, "within": 0.5, "places": 0.25}
+    found = total(feed, ("places", "within"), 40)
+    assert abs(found["places"] - 40 * per_step * 0.25) < 1
+    assert abs(found["within"] - 40 * per_step * 0.5) < 1
+    assert feed.shares == shares, "they sum to 1 over all streams, open or not"
+
+
+def test_single_batches_are_as_large_as_ever(make_feed: Any) -> None:
+    ratio = dict(zip(EVERY, (1, 1, 2, 1), strict=True))
+    feed = make_feed(batches="single", tokens_per_batch=130, sampler=FixedRatio(ratio=ratio))
+    found = total(feed, ("places", "within"), 300)
+    assert found["places"] + found["within"] == 300 * round(feed.rows_per_step)
+    assert found["within"] / found["places"] == pytest.approx(2, rel=0.4)
+
+
+def test_an_epoch_of_the_mixture_is_as_many_rows_as_all_streams_hold(make_feed: Any) -> None:
+    feed = make_feed(steps=30, accumulate=2)
+    size = 60 + 60 + 40
+    assert feed.epoch == (1, 1 + 60 * feed.rows_per_step / size)
+    found = total(feed, EVERY, 60)
+    taken = found["mood"] + found["within"] + found["places"]
+    assert feed.epoch.now == 1 + taken / size
+    assert feed.epoch.passed == pytest.approx(1, abs=0.01), "the steps of the run are over"
+    assert feed.drawn_shares() == {task: found[task] / taken for task in EVERY}
+
+
+def test_nothing_drawn_has_no_shares(make_feed: Any) -> None:
+    assert set(make_feed().drawn_shares().values()) == {0}
+
+
+def test_shares_that_move_keep_the_tokens_of_a_step(shape_toys: Any) -> None:
+    feed = feed_of(shape_toys, sampler=Annealed(drop=1.0), tokens_per_batch=400, steps=60)
+    first, per_step = feed.shares, feed.rows_per_step
+    real = [sum(chunk.real for chunk in feed.next(SHAPES)) for _ in range(60)]
+    assert sum(real) / 60 == pytest.approx(400, rel=0.08)
+    assert feed.shares != first
+    assert feed.rows_per_step != per_step
+    assert list(feed.shares.values()) == pytest.approx([1 / len(feed.streams)] * len(feed.streams), rel=0.05)
+
+
+def test_rewards_are_due_every_so_many_steps(make_feed: Any) -> None:
+    feed = make_feed(sampler=MultiDDS(every=3))
+    assert [step for step in range(10) if feed.due(step)] == [3, 6, 9]
+    assert not any(make_feed().due(step) for step in range(10))
 
 
 @pytest.mark.parametrize("batches", ["mixed", "single"])

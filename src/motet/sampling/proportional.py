@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from motet.registry import register
-from motet.sampling.base import Sampler, normalised
+from motet.sampling.base import normalised
+from motet.sampling.formulas import BySize
 
 __all__ = ["Proportional"]
 
 
 @register("sampler", "proportional")
 @dataclass(frozen=True, kw_only=True)
-class Proportional(Sampler):
+class Proportional(BySize):
     """Tasks draw in proportion to size: all sets finish an epoch together.
 
     Relations:

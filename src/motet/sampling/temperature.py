@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from motet.errors import Problem, RecipeError
 from motet.registry import register
-from motet.sampling.base import Sampler, normalised
+from motet.sampling.base import normalised
+from motet.sampling.formulas import BySize
 
 __all__ = ["Temperature"]
 
 
 @register("sampler", "temperature")
 @dataclass(frozen=True, kw_only=True)
-class Temperature(Sampler):
+class Temperature(BySize):
     """Tasks draw in proportion to ``size ** (1 / temperature)``.
 
     Source: Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild".
@@ -23,7 +24,8 @@ class Temperature(Sampler):
         temperature: 1 is proportional, infinity is uniform.
 
     Relations:
-        `Proportional` and `Uniform` are its two ends.
+        `Proportional` and `Uniform` are its two ends; `SizeCapped` bounds the largest sets; `Annealed` and
+        `TemperatureWarmup` change the exponent over the run.
 
     Example:
         >>> Temperature(temperature=2).shares({"small": 100, "large": 900})

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from motet.registry import register
-from motet.sampling.base import Sampler
+from motet.sampling.formulas import BySize
 
 __all__ = ["Uniform"]
 
 
 @register("sampler", "uniform")
 @dataclass(frozen=True, kw_only=True)
-class Uniform(Sampler):
+class Uniform(BySize):
     """Every set of rows is drawn from equally often: small ones are passed over more times than large ones.
 
     Tasks that read the same rows share one set.

@@ -70,7 +70,7 @@ def make_tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[flo
     def make(dropout: float = 0.0) -> Path:
         if dropout not in made:
             made[dropout] = tmp_path_factory.mktemp("encoder")
-            _write_encoder(made[dropout], dropout)
+            write_encoder(made[dropout], dropout)
         return made[dropout]
 
     return make
@@ -82,7 +82,8 @@ def tiny_encoder(make_tiny_encoder: Callable[[float], Path]) -> Path:
     return make_tiny_encoder(0.0)
 
 
-def _write_encoder(folder: Path, dropout: float) -> None:
+def write_encoder(folder: Path, dropout: float) -> None:
+    """A tiny random encoder and its tokenizer; the same weights every time."""
     import torch
     from transformers import BertConfig, BertModel
 

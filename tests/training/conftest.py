@@ -79,7 +79,12 @@ def source(train: int = 60, validation: int = 40, seed: int = 0, noise: float = 
 
 @pytest.fixture(scope="session")
 def toy_tasks() -> tuple[Task, ...]:
-    """One task of every answer shape; mood and count read the same rows."""
+    """Those of `mixed_tasks`."""
+    return mixed_tasks()
+
+
+def mixed_tasks() -> tuple[Task, ...]:
+    """A choice, a number, a choice about two texts and tags; the first two read the same rows."""
     shared = source()
     return (
         Classification("mood", source=shared, text="text", label="mood"),

@@ -12,7 +12,9 @@ from motet.training.convergence import PRESETS, Convergence, Never, Patience
 from motet.training.experiment import Experiment, Training
 from motet.training.responses import Continue, Distill, Drop, Response, Stop
 from motet.training.run import Interrupted, Run, resume, start, train
-from motet.training.schedules import Joint, Schedule, Sequential
+from motet.training.schedules.base import Schedule
+from motet.training.schedules.joint import Joint
+from motet.training.schedules.sequential import Sequential
 
 __all__ = [
     "PRESETS",

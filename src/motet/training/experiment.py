@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from motet.architectures.base import Architecture
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.balancing.base import Balance
 from motet.balancing.losses.sum import Sum
+from motet.balancing.regularisers.base import Regulariser
 from motet.data.sources import as_source
 from motet.encoders.loading import Encoder
 from motet.errors import Problem, RecipeError
-from motet.registry import describe
+from motet.registry import describe, part_name
 from motet.sampling.base import Sampler
 from motet.sampling.temperature import Temperature
 from motet.tasks.base import Task
 from motet.training.convergence import Convergence, Patience
+from motet.training.representations import has_classes
 from motet.training.responses import Distill
-from motet.training.schedules import Joint, Schedule
+from motet.training.schedules.base import Schedule
+from motet.training.schedules.joint import Joint
 
 __all__ = ["Experiment", "Training"]
 
@@ -109,6 +112,7 @@ class Experiment:
     sampler: Sampler = field(default_factory=Temperature)
     schedule: Schedule = field(default_factory=Joint)
     balance: Balance = field(default_factory=Sum)
+    regularisers: tuple[Regulariser, ...] = ()
     convergence: Convergence = field(default_factory=Patience)
     training: Training = field(default_factory=Training)
 
@@ -116,8 +120,10 @@ class Experiment:
         problems = list(_task_problems(self.tasks))
         problems += self.convergence.problems({task.name: task.metrics for task in self.tasks})
         problems += _teacher_problems(self.tasks, self.convergence)
+        problems += self.sampler.problems(self.tasks)
         problems += self.balance.problems([task.name for task in self.tasks])
         problems += self.schedule.problems([task.name for task in self.tasks])
+        problems += _penalty_problems(self.regularisers, self.tasks, self.training)
         if problems:
             raise RecipeError(problems)
         sources = tuple(replace(task, source=as_source(task.source)) for task in self.tasks)
@@ -125,7 +131,7 @@ class Experiment:
 
     def describe(self) -> dict[str, Any]:
         """The experiment as a recipe spells it."""
-        parts = ("encoder", "architecture", "sampler", "schedule", "balance", "convergence", "training")
+        parts = tuple(f.name for f in fields(self) if f.name != "tasks")
         tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
         return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}
 
@@ -138,6 +144,17 @@ def _teacher_problems(tasks: Sequence[Task], convergence: Convergence) -> Iterab
             yield Problem(
                 f"convergence.then.teacher of {task.name}", "writes texts, which this task does not", "written", remedy
             )
+
+
+def _penalty_problems(
+    regularisers: Sequence[Regulariser], tasks: Sequence[Task], training: Training
+) -> Iterable[Problem]:
+    able = {task.name: has_classes(task) for task in tasks}
+    for place, part in enumerate(regularisers):
+        yield from (problem.under(f"regularisers.{place}") for problem in part.problems(able))
+        if part.compares and training.batches == "single":
+            rule = f"puts rows of one task into a batch, and {part_name(part)} compares those of several"
+            yield Problem("training.batches", rule, "single")
 
 
 def _task_problems(tasks: Sequence[Task]) -> Iterable[Problem]:

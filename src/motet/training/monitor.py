@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from motet.data.examples import Examples
-from motet.metrics.base import METRICS
+from motet.metrics.base import METRICS, Score
 from motet.tasks.base import Scores
+from motet.training.baselines import monitored
 from motet.training.convergence import Check, Patience, Tracker
 from motet.training.evaluation import evaluate, plain
 from motet.training.responses import Distill, Drop, Stop
@@ -30,28 +33,39 @@ class Monitor:
         snapshots: of the trainer.
         teaching: makes and restores teachers.
         validation: examples to judge by.
+        baselines: by task, the score of a constant answer; None where there is none.
     """
 
     def __init__(
-        self, trainer: Trainer, snapshots: Snapshots, teaching: Teaching, validation: Mapping[str, Examples]
+        self,
+        trainer: Trainer,
+        snapshots: Snapshots,
+        teaching: Teaching,
+        validation: Mapping[str, Examples],
+        baselines: Mapping[str, float | None],
     ) -> None:
         self.trainer = trainer
         self.snapshots = snapshots
         self.teaching = teaching
         self.validation = validation
         self.rules = {task: trainer.experiment.convergence.of(task) for task in trainer.corpus.tasks}
-        self.standings = {task: Standing(Tracker(rule)) for task, rule in self.rules.items()}
+        self.baselines = baselines
+        self.standings = {task: Standing(self._tracker(task)) for task in self.rules}
         self.best_mean = BestMean()
         self.since_rewind = BestMean()
         self.stopped = False
         self._now: dict[str, float] = {}
+
+    def _tracker(self, task: str) -> Tracker:
+        baseline = self.baselines[task]
+        return Tracker(self.rules[task], None if baseline is None else self._signed(task, baseline))
 
     @property
     def finished(self) -> str:
         """Why training is over; empty while it is not."""
         if self.stopped:
             return "stopped"
-        if all(standing.status == "converged" for standing in self.standings.values()):
+        if all(self.standings[task].status == "converged" for task in self.trainer.ahead):
             return "all converged"
         return "steps" if self.trainer.clock.physical >= self.trainer.experiment.training.steps else ""
 
@@ -63,7 +77,11 @@ class Monitor:
         started = time.perf_counter()
         scores = evaluate(self.trainer.model, self.validation, self.trainer.devices)
         seconds = time.perf_counter() - started
-        self.trainer.balancer.observe({task: of[self.monitored(task)].value for task, of in scores.items()})
+        heard = {task: of[self.monitored(task)].value for task, of in scores.items()}
+        self.trainer.balancer.observe(heard)
+        self.trainer.feed.observe(heard)
+        self._now = {task: self._judged(task, score) for task, score in heard.items()}
+        self.trainer.scheduler.observe(self._now, self.trainer.now)
         self.snapshots.save(plain(scores))
         self._observe(scores)
         self._report(scores, seconds)
@@ -80,7 +98,9 @@ class Monitor:
     def cap(self) -> None:
         """Declare the tasks capped that still learn at the end of the budget; a cap is not convergence."""
         clock = self.trainer.clock
-        capped = [task for task, standing in self.standings.items() if standing.status == "learning"]
+        begun = [task for task, standing in self.standings.items() if standing.tracker.checks]
+        capped = [task for task in begun if self.standings[task].status == "learning"]
+        self._warn_of_constant(capped)
         if not capped or not any(self.rules.values()):
             return
         for task in capped:
@@ -90,25 +110,42 @@ class Monitor:
             self.snapshots.rewind(self.since_rewind.snapshot, "full")
         self.commit()
 
+    def _warn_of_constant(self, tasks: Iterable[str]) -> None:
+        for task in tasks:
+            tracker = self.standings[task].tracker
+            if tracker.begun is None:
+                score = f"{self.monitored(task)} {self.baselines[task]:.4g}"
+                self._warn(
+                    "never-began",
+                    task,
+                    f"never did better than the best answer that ignores the text ({score}) by more than a standard "
+                    "error. Give it more steps or a higher share of the rows, or judge it by another metric.",
+                )
+
     def _observe(self, scores: Mapping[str, Scores]) -> None:
         clock, snapshot = self.trainer.clock, self.snapshots.current
-        self._now = {task: self._signed(task, scores[task][self.monitored(task)].value) for task in scores}
-        for task in {*self.trainer.live, *self.trainer.settled}:  # no patience for tasks that have not begun
+        for task in scores:
+            if task not in self.trainer.settled and not self._has_learned(task):
+                continue  # its patience is not used up while others learn
             se, epochs = scores[task][self.monitored(task)].se, self.trainer.feed.epochs(task)
             check = Check(clock.physical, clock.logical, self._now[task], se, epochs, snapshot)
             self.standings[task].tracker.observe(check)
         self.best_mean.offer(snapshot, self._now, self._bests())
         self.since_rewind.offer(snapshot, self._now, self._bests())
 
+    def _has_learned(self, task: str) -> bool:
+        """Whether a task has drawn rows since its check before."""
+        checks = self.standings[task].tracker.checks
+        return self.trainer.feed.epochs(task) > (checks[-1].epochs if checks else 0.0)
+
     def _bests(self) -> dict[str, float]:
-        """The best raw scores so far."""
-        found = {task: [check.score for check in s.tracker.checks] for task, s in self.standings.items()}
-        return {task: max(scores, default=self._now[task]) for task, scores in found.items()}
+        """The best raw scores so far of the tasks that have begun."""
+        begun = {task: s.tracker.checks for task, s in self.standings.items() if s.tracker.checks}
+        return {task: max(check.score for check in checks) for task, checks in begun.items()}
 
     def monitored(self, task: str) -> str:
         """The metric a task is judged by."""
-        rule = self.rules[task]
-        return (rule.monitor if rule else "") or self.trainer.corpus.tasks[task].headline
+        return monitored(self.trainer.corpus.tasks[task], self.rules[task])
 
     def peak_score(self, task: str) -> float | None:
         """The score at the peak of a task; None if it never began."""
@@ -118,6 +155,10 @@ class Monitor:
     def _signed(self, task: str, value: float) -> float:
         """Turn a score to where higher is better, or back."""
         return value if METRICS[self.monitored(task)].higher_is_better else -value
+
+    def _judged(self, task: str, value: float) -> float:
+        """A score of which more is better; what is no number is as bad as can be, and so is what was infinite."""
+        return -math.inf if math.isnan(value) else self._signed(task, value)
 
     def _report(self, scores: Mapping[str, Scores], seconds: float) -> None:
         clock = self.trainer.clock
@@ -131,10 +172,16 @@ class Monitor:
             smoothed={task: self._signed(task, tracker.smoothed()) for task, tracker in begun.items()},
             states={task: self._state(task) for task in self.standings},
             own_epochs={task: round(self.trainer.feed.epochs(task), 4) for task in self.standings},
+            shares={task: round(share, 4) for task, share in self.trainer.feed.drawn_shares().items()},
             best={task: self._best(task) for task in begun},
             mean_normalised=mean_normalised(self._now, self._bests()),
             seconds=round(seconds, 3),
         )
+
+    def outcome(self, task: str) -> str:
+        """What became of a task; `waiting` if it never began."""
+        standing = self.standings[task]
+        return standing.status if standing.tracker.checks else "waiting"
 
     def _state(self, task: str) -> str:
         if self.standings[task].status == "learning" and task not in self.trainer.live:
@@ -177,30 +224,45 @@ class Monitor:
         if rule.rewind != "none":
             self._rewind(best, rule)
         self._answer(task, best.snapshot)
+        if self.trainer.scheduler.refreshes:
+            self._refresh(task, best.snapshot)
 
     def _rewind(self, best: Check, rule: Patience) -> None:
         self.snapshots.rewind(best.snapshot, rule.rewind)
         kept = self.snapshots.names()
-        for standing in self.standings.values():
-            standing.tracker.rewind_to(best.logical, floor=not rule.cross_event_rewind, kept=kept)
-        scores = self.snapshots.scores(best.snapshot)
-        signed = {task: self._signed(task, scores[task][self.monitored(task)]["value"]) for task in scores}
+        saved = self.snapshots.scores(best.snapshot)
+        scores = {task: Score.from_plain(of[self.monitored(task)]) for task, of in saved.items()}
+        signed = {task: self._judged(task, score.value) for task, score in scores.items()}
         self.since_rewind = BestMean(best.snapshot, signed)
+        for task, standing in self.standings.items():
+            tracker = standing.tracker
+            tracker.rewind_to(best.logical, floor=not rule.cross_event_rewind, kept=kept)
+            if tracker.checks and tracker.checks[-1].logical < best.logical:  # it did not learn before that check
+                epochs = self.trainer.feed.epochs(task)
+                tracker.observe(replace(best, score=signed[task], se=scores[task].se, epochs=epochs))
 
     def _answer(self, task: str, snapshot: str) -> None:
         then = self._rule(task).then
+        self.standings[task].since = self.trainer.clock.logical
         if isinstance(then, Distill):
-            if self.trainer.clock.physical < self.trainer.experiment.training.steps:  # else nobody would be taught
-                self._teach(task, snapshot)
+            self._teach(task, snapshot)
         elif isinstance(then, Drop):
             self.trainer.dropped.add(task)
         elif isinstance(then, Stop):
             self.stopped = True
 
+    def _refresh(self, newest: str, snapshot: str) -> None:
+        """Teach the tasks that were held before by the weights that the newest was best with."""
+        for task, standing in self.standings.items():
+            if task != newest and standing.status == "converged" and standing.teacher:
+                self._teach(task, snapshot)
+
     def _teach(self, task: str, snapshot: str) -> None:
+        if self.trainer.clock.physical >= self.trainer.experiment.training.steps:
+            return  # nobody would be taught
         then, standing = self._rule(task).then, self.standings[task]
         assert isinstance(then, Distill)
-        standing.teacher, standing.labels = snapshot, self.teaching.begin(task, snapshot, then)
+        standing.teacher, standing.labels = snapshot, self.teaching.begin(task, snapshot, then, standing.since)
 
     def _look_after_held(self) -> None:
         """Watch the converged tasks: reopen or report those that fell, refresh the teachers of those that rose."""
@@ -227,7 +289,7 @@ class Monitor:
 
     def _use_left_budget(self) -> None:
         """When nobody learns any more, reopen the tasks that the remaining budget would serve."""
-        if any(standing.status == "learning" for standing in self.standings.values()):
+        if any(self.standings[task].status == "learning" for task in self.trainer.ahead):
             return
         for task, standing in self.standings.items():
             rule = self.rules[task]
@@ -298,7 +360,7 @@ class Monitor:
             if standing.status == "converged" and standing.teacher:
                 then = self._rule(task).then
                 assert isinstance(then, Distill)
-                self.teaching.resume(task, standing.teacher, standing.labels, then)
+                self.teaching.resume(task, standing.teacher, standing.labels, then, standing.since)
 
 
 def _word(rule: Patience) -> str:

@@ -60,12 +60,17 @@ class Optimiser:
         """Forget the gradients."""
         self._adam.zero_grad(set_to_none=True)
 
-    def step(self, logical: int) -> Tensor:
-        """Clip, update, and return the length of the gradient before clipping."""
+    def step(self, logical: int, factor: float = 1.0) -> Tensor:
+        """Clip, update, and return the length of the gradient before clipping.
+
+        Args:
+            logical: step.
+            factor: on all rates.
+        """
         limit = self._training.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         for group, speed in zip(self._adam.param_groups, self._rates, strict=True):
-            group["lr"] = speed * rate(self._training, logical)
+            group["lr"] = speed * rate(self._training, logical) * factor
         self._adam.step()
         return norm
 

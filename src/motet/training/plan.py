@@ -19,12 +19,15 @@ from motet.model import MultiTaskModel, build
 from motet.registry import part_name
 from motet.runs import Event
 from motet.tasks.base import Task
+from motet.training import comparing
+from motet.training.baselines import baselines
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
 from motet.training.footprint import bytes_per_token, soft_label_bytes
+from motet.training.penalties import require_fitting
 from motet.training.responses import Distill
-from motet.training.trainer import seed_everything
+from motet.training.trainer import facts, seed_everything
 
 __all__ = ["Prepared", "prepare"]
 
@@ -39,6 +42,7 @@ class Prepared:
         model: with fresh heads.
         devices: of this process.
         feed: at its beginning.
+        baselines: by task, the score of a constant answer; None where there is none.
         plan: the `plan` event.
     """
 
@@ -47,6 +51,7 @@ class Prepared:
     model: MultiTaskModel
     devices: Devices
     feed: Feed
+    baselines: dict[str, float | None]
     plan: Event
 
 
@@ -66,17 +71,23 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     tokenizer = load_tokenizer(experiment.encoder, locate(experiment.encoder))
     corpus = load_corpus(experiment.tasks, tokenizer, experiment.encoder.max_length, folder)
     _require_splits(corpus)
+    experiment = replace(experiment, schedule=experiment.schedule.resolve(facts(corpus), training.seed))
     validation = corpus.examples("validation")
     few = {task: examples.take(training.validation_rows, training.seed) for task, examples in validation.items()}
     corpus = replace(corpus, splits={**corpus.splits, "validation": few})
     seed_everything(training.seed)
     model = build(experiment.encoder, experiment.architecture, corpus.tasks)
+    require_fitting(experiment.regularisers, model)
     if devices.rank:
         torch.manual_seed(training.seed + devices.rank)  # equal weights, but dropout of its own in every process
     feed = Feed(corpus, experiment, model.padding(), devices.count)
+    comparing.require_comparable(experiment, model, feed)
     if training.check_every is None:
         experiment = replace(experiment, training=replace(training, check_every=_interval(experiment, corpus, feed)))
-    return Prepared(experiment, corpus, model, devices, feed, _plan(experiment, corpus, model, devices, feed))
+    floors = baselines(corpus, experiment.convergence)
+    plan = _plan(experiment, corpus, model, devices, feed)
+    plan["tasks"] = [{**row, "baseline": floors[row["name"]]} for row in plan["tasks"]]
+    return Prepared(experiment, corpus, model, devices, feed, floors, plan)
 
 
 def _require_splits(corpus: Corpus) -> None:
@@ -96,7 +107,7 @@ def _interval(experiment: Experiment, corpus: Corpus, feed: Feed) -> int:
     But a check costs at most a quarter of the training since the one before; a forward pass is a third of a step.
     """
     training, rows, train = experiment.training, feed.task_rows(), corpus.examples("train")
-    epochs = [len(train[task]) / rows[task] for task in train]
+    epochs = [len(train[task]) / rows[task] for task in train if rows[task]]  # some samplers leave tasks out
     read = {id(e.tokens): int(e.tokens.lengths[e.rows].sum()) for e in corpus.examples("validation").values()}
     cheapest = sum(read.values()) / 3 / (0.25 * training.tokens_per_batch * training.accumulate)
     return min(training.steps, max(1, round(max(min(training.steps / 20, *epochs), cheapest))))
@@ -123,11 +134,12 @@ def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices
         },
         "parameters": model.parameter_counts(),
         "tokens_per_batch": training.tokens_per_batch,
+        "epochs": round(feed.planned, 2),
         "settings": settings,
         "tasks": [_task_row(task, corpus, feed, batches, vocabulary) for task in corpus.tasks.values()],
         "coverage": [found.plain() for found in coverage(list(corpus.tasks.values()), tables)],
-        "notes": [*corpus.notes, *_notes(experiment, corpus)],
-        "warnings": list(_warnings(feed)),
+        "notes": [*corpus.notes, *_notes(experiment, corpus), *comparing.notes(experiment, model, feed)],
+        "warnings": [*_warnings(feed), *_waiting(experiment), *comparing.warnings(experiment)],
     }
 
 
@@ -167,6 +179,16 @@ def _warnings(feed: Feed) -> Iterable[dict[str, str]]:
         if share < 0.01:
             message = f"`{task}` gets {share:.1%} of the rows. A higher sampler temperature gives it more."
             yield {"code": "task-starved", "task": task, "message": message}
+
+
+def _waiting(experiment: Experiment) -> Iterable[dict[str, Any]]:
+    """Tasks that never converge and whose convergence the schedule waits for."""
+    names = [task.name for task in experiment.tasks]
+    vain = [name for name in names if experiment.schedule.waits_for(name) and experiment.convergence.of(name) is None]
+    if vain and len(names) > 1:
+        listed = ", ".join(f"`{name}`" for name in vain)
+        message = f"This schedule waits until a task has converged before the next one joins, and never do: {listed}."
+        yield {"code": "schedule-waits", "task": None, "message": message}
 
 
 def row_names(corpus: Corpus, task: str, examples: Sequence[int]) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
+from motet.balancing.regularisers.base import Regulariser
 from motet.encoders.loading import DEFAULT_ENCODER, Encoder
 from motet.errors import RunError
 from motet.model import MultiTaskModel
@@ -25,9 +26,9 @@ from motet.training.experiment import Experiment, Training
 from motet.training.journal import Journal
 from motet.training.manifest import require_same, write_beginning
 from motet.training.monitor import Monitor
-from motet.training.optimisation import rate
+from motet.training.pilots import piloted
 from motet.training.plan import Prepared, prepare, row_names
-from motet.training.schedules import Schedule
+from motet.training.schedules.base import Schedule
 from motet.training.snapshots import Snapshots
 from motet.training.teaching import Teaching
 from motet.training.trainer import Trainer
@@ -69,6 +70,7 @@ def train(
     sampler: Sampler | None = None,
     schedule: Schedule | None = None,
     balance: Balance | None = None,
+    regularisers: Sequence[Regulariser] = (),
     convergence: Convergence | None = None,
     training: Training | None = None,
     steps: int | None = None,
@@ -84,6 +86,7 @@ def train(
         sampler: by default `Temperature`.
         schedule: by default `Joint`.
         balance: by default `Sum`.
+        regularisers: losses beside those of the tasks; none by default.
         convergence: by default `Patience`, which distils from the peak.
         training: all other settings.
         steps: shorthand for that setting.
@@ -108,7 +111,7 @@ def train(
     }
     given: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
     named = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
-    experiment = Experiment(tasks=tuple(tasks), encoder=named, **given)
+    experiment = Experiment(tasks=tuple(tasks), encoder=named, regularisers=tuple(regularisers), **given)
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
     return start(experiment, Path(out), listeners=listeners)
@@ -139,8 +142,10 @@ def start(
     if run.exists():
         raise RunError(f"{out} holds a run already. Choose another folder, or `motet resume {out}`.")
     prepared = prepare(experiment, folder)
+    prepared.devices.barrier()  # or a slow process would take what the first one writes for another run
     if prepared.devices.main:
         write_beginning(run, experiment, prepared, folder)
+    prepared = _piloted(prepared, experiment, run, folder)
     with _session(run, prepared, listeners) as session:
         session.trainer.journal.event("plan", **prepared.plan, name=out.name, commands=list(commands))
         for warning in prepared.plan["warnings"]:
@@ -168,6 +173,7 @@ def resume(out: Path, experiment: Experiment, *, folder: Path | None = None, lis
     require_same(manifest["experiment"], experiment.describe(), "the recipe")
     prepared = prepare(experiment, folder, precision=manifest["precision"])
     require_same(manifest["data"], prepared.corpus.fingerprints, "the data")
+    prepared = _piloted(prepared, experiment, run, folder)
     with _session(run, prepared, listeners) as session:
         journal = session.trainer.journal
         if run.state_file.exists():
@@ -182,6 +188,19 @@ def resume(out: Path, experiment: Experiment, *, folder: Path | None = None, lis
             message = f"The run was begun with {manifest['threads']} threads: results may differ in the last digits."
             journal.event("warning", code="threads-differ", task=None, message=message)
         return _finish(run, session)
+
+
+def _piloted(prepared: Prepared, given: Experiment, run: RunFolder, folder: Path | None) -> Prepared:
+    """The same with what only short runs of each task tell."""
+
+    def go(experiment: Experiment, out: Path) -> Run:
+        begun = RunFolder(out).exists()
+        return resume(out, experiment, folder=folder) if begun else start(experiment, out, folder=folder)
+
+    try:
+        return piloted(prepared, given, run, go)
+    except Interrupted as error:
+        raise Interrupted(f"Stopped before the first step. `motet resume {run.path}` goes on from here.") from error
 
 
 @dataclass(frozen=True)
@@ -200,14 +219,15 @@ def _session(run: RunFolder, prepared: Prepared, listeners: Sequence[Listener]) 
         tasks=list(corpus.tasks),
         every=experiment.training.log_every,
         devices=devices,
-        rate=lambda logical: experiment.training.learning_rate * rate(experiment.training, logical),
+        rate=lambda logical: trainer.rate(logical),
         name_rows=lambda task, examples: row_names(corpus, task, examples),
     )
     trainer = Trainer(experiment, corpus, prepared.model, devices, prepared.feed, journal)
     snapshots = Snapshots(trainer, Checkpoints(run))
     teaching = Teaching(trainer, snapshots, run)
     try:
-        yield _Session(trainer, Monitor(trainer, snapshots, teaching, corpus.examples("validation")))
+        monitor = Monitor(trainer, snapshots, teaching, corpus.examples("validation"), prepared.baselines)
+        yield _Session(trainer, monitor)
     finally:
         journal.close()
 
@@ -266,7 +286,7 @@ def _summary(monitor: Monitor, final: Mapping[str, Any]) -> dict[str, dict[str, 
             "final": scores[metric]["value"],
             "se": scores[metric]["se"],
             "peak": monitor.peak_score(task),
-            "state": monitor.standings[task].status,
+            "state": monitor.outcome(task),
         }
     return summary
 

@@ -224,3 +224,10 @@ def test_without_a_plan_there_is_a_speed_but_no_end() -> None:
 
 def test_past_the_plan_nothing_is_left() -> None:
     assert paced(step(1, 1.0), step(120, 60.0), every=10).seconds_left == 0
+
+
+def test_penalties_stand_below_the_table_on_one_line() -> None:
+    step = {"event": "step", "step": 1, "losses": {"topic": 0.5}, "penalties": {"mmd": 0.00012345, "kl#2": 2}}
+    check = {"event": "check", "step": 1}
+    assert lines(shown([step, check]))[-1] == "penalties  mmd 0.000123  kl#2 2"
+    assert "penalties" not in shown([{**step, "penalties": {}}, check])

@@ -165,6 +165,23 @@ def test_a_curve_shows_peak_switch_tail_and_held_line() -> None:
     assert "is held from step 780 after a rewind of 240 steps" in drawn
 
 
+def test_the_score_of_a_constant_answer_is_a_line_where_the_range_reaches_it() -> None:
+    history = read(believable_run())
+    near, far, without = (history.tasks[name] for name in ("duplicates", "query intent", "topics"))
+    assert (near.baseline, far.baseline, without.baseline) == (0.63, 0.02, None)
+    drawn = {task.name: figures.score_figure(task, history, "c") for task in (near, far, without)}
+    assert [name for name, drawing in drawn.items() if 'class="constant"' in drawing] == ["duplicates"]
+    assert "a constant answer scores 0.630" in drawn["duplicates"]
+    assert [figures.constant(task) for task in (far, without)] == ["constant 0.020", ""]
+
+
+@pytest.mark.parametrize(("baseline", "shown"), [(0.1, True), (-0.05, True), (-0.2, False), (1.2, False)])
+def test_the_line_of_a_constant_answer_leaves_half_of_the_range_to_the_curve(baseline: float, shown: bool) -> None:
+    plan: Event = {"event": "plan", "tasks": [{"name": "a", "baseline": baseline}]}
+    history = read([plan, *(check(at, at, a=at / 100) for at in (10, 20, 30))])
+    assert ('class="constant"' in figures.score_figure(history.tasks["a"], history, "c")) is shown
+
+
 def test_a_perplexity_is_drawn_by_factors() -> None:
     history = read(believable_run(voices=SHAPES))
     words, stars = history.tasks["words"], history.tasks["stars"]

@@ -247,3 +247,16 @@ def test_rendering_does_not_change_the_events() -> None:
     before = copy.deepcopy(events)
     report.render(events, MANIFEST, "first")
     assert events == before
+
+
+def test_penalties_are_told_without_what_a_rewind_threw_away() -> None:
+    steps = [
+        {"event": "step", "step": at, "logical": at, "losses": {"topic": 1.0}, "penalties": {"mmd": value}}
+        for at, value in ((1, 0.25), (2, 0.5), (3, 9.0))
+    ]
+    rewind = {"event": "converged", "step": 3, "logical": 3, "task": "topic", "best_step": 2, "best_logical": 2}
+    told = report.render([*steps, {**rewind, "rewind": "full", "discarded": 1, "event_id": 1}], {}, "run")
+    told = told.partition("<h3>Penalties</h3>")[2].partition("</table>")[0]
+    assert [value for value in ("mmd", "0.25", "0.5") if value not in told] == []
+    assert "9" not in told.partition("<tbody")[2]
+    assert "Penalties" not in report.render([{**steps[0], "penalties": {}}], {}, "run")

@@ -17,7 +17,7 @@ from motet.reporting.record import Checked, History, TaskHistory
 from motet.reporting.svg import Scale, drawing, element, polygon
 from motet.reporting.traces import loss_traces, score_traces
 
-__all__ = ["key", "logarithmic", "loss_figure", "score_figure", "undrawn"]
+__all__ = ["constant", "key", "logarithmic", "loss_figure", "score_figure", "undrawn"]
 
 # Room that a character and a line of a label take on a narrow page, where the style sheet makes them largest.
 CHARACTER = 8.6
@@ -35,6 +35,7 @@ def score_figure(task: TaskHistory, history: History, identity: str) -> Markup:
     parts = [
         *(lost(plot, rewind) for rewind in history.rewinds),
         axes(plot, 4),
+        *_constant_line(plot, task),
         *_peak_line(plot, task),
         plot.inside(
             *(band(plot, trace) for trace in traces),
@@ -59,6 +60,11 @@ def undrawn(task: TaskHistory) -> str:
     return f"begins at {score(first)}"
 
 
+def constant(task: TaskHistory) -> str:
+    """What the best answer that ignores the text scores, if there is one."""
+    return "" if task.baseline is None else f"constant {score(task.baseline)}"
+
+
 def logarithmic(task: TaskHistory) -> str:
     """That the scale of the curve is logarithmic, if it is."""
     checks = [check for check in task.checks if check.mean is not None]
@@ -68,6 +74,8 @@ def logarithmic(task: TaskHistory) -> str:
 def describe(task: TaskHistory, checks: Sequence[Checked]) -> str:
     """The curve in words."""
     told = [f"Starts at {score(checks[0].mean)}"]
+    if task.baseline is not None:
+        told.append(f"a constant answer scores {score(task.baseline)}")
     if task.peak:
         told.append(f"peaks at {score(task.peak.mean)} at step {count(task.peak.step)}")
     for switch in task.switches:
@@ -87,7 +95,14 @@ def _score_scale(task: TaskHistory, checks: Sequence[Checked]) -> Scale:
     values += [mean + sign * se for mean, se in bands if mean is not None and se is not None for sign in (-1, 1)]
     if task.peak and task.peak.mean is not None:
         values.append(task.peak.mean)
+    values += _constant_in_reach(task, min(values), max(values))
     return Scale.around(values, 206, 26, ratio=_by_ratio(task))
+
+
+def _constant_in_reach(task: TaskHistory, low: float, high: float) -> list[float]:
+    """The score of a constant answer, where showing it leaves at least half of the range to the curve."""
+    near = task.baseline is not None and 2 * low - high <= task.baseline <= 2 * high - low
+    return [task.baseline] if task.baseline is not None and near else []
 
 
 def _by_ratio(task: TaskHistory) -> bool:
@@ -103,6 +118,14 @@ def _climbed(task: TaskHistory, checks: Sequence[Checked]) -> int:
     climbed = means[0] + 0.8 * (best - means[0])
     start = next((at for at, mean in enumerate(means) if not task.better(climbed, mean)), 0)
     return start if task.switches and len(checks) - start >= 3 else 0
+
+
+def _constant_line(plot: Plot, task: TaskHistory) -> list[Markup]:
+    if task.baseline is None or not plot.y.low <= task.baseline <= plot.y.high:
+        return []
+    y = plot.y(task.baseline)
+    words = f"a constant answer scores {score(task.baseline)}"
+    return [element("line", element("title", words), x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="constant")]
 
 
 def _peak_line(plot: Plot, task: TaskHistory) -> list[Markup]:
@@ -181,6 +204,7 @@ def key(kind: str) -> Markup:
         "band": element("rect", x=1, y=2, width=24, height=10, class_="band learning"),
         "peak": element("path", d=polygon([(13, 1.5), (18.5, 7), (13, 12.5), (7.5, 7)]), class_="peak"),
         "reference": element("line", x1=1, x2=25, y1=7, y2=7, class_="reference"),
+        "constant": element("line", x1=1, x2=25, y1=7, y2=7, class_="constant"),
         "switch": element("line", x1=13, x2=13, y1=0, y2=14, class_="mark switch"),
         "lost": element("rect", x=1, y=0, width=24, height=14, class_="lost"),
     }

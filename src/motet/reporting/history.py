@@ -72,7 +72,7 @@ def _plan(history: History, event: Event) -> None:
         task.sizes = {split: whole(found.get(split)) for split in ("train", "validation", "test")}
         task.weight, task.share = number(found.get("weight")), number(found.get("share"))
         task.rows_per_step, task.planned_epochs = number(found.get("rows_per_step")), number(found.get("epochs"))
-        task.truncated = number(found.get("truncated"))
+        task.truncated, task.baseline = number(found.get("truncated")), number(found.get("baseline"))
     for warning in listing(event.get("warnings")):
         _warning(history, mapping(warning))
 
@@ -84,6 +84,9 @@ def _step(history: History, event: Event) -> None:
         loss, kind = number(value), text(kinds.get(name)) or "truth"
         if loss is not None and kind != "off":
             _task(history, name).losses.append(Loss(step, history.logical, loss, kind))
+    for name, value in mapping(event.get("penalties")).items():
+        if (penalty := number(value)) is not None:
+            history.penalties.setdefault(text(name), []).append(Loss(step, history.logical, penalty, "penalty"))
     for name, rows in mapping(event.get("rows")).items():
         _task(history, name).rows += whole(rows) or 0
     tokens, padded = whole(event.get("tokens")) or 0, whole(event.get("padded")) or 0
@@ -105,6 +108,8 @@ def _check(history: History, event: Event) -> None:
         _task(history, name).state = text(state) or "learning"
     for name, epochs in mapping(event.get("own_epochs")).items():
         _task(history, name).own_epochs = number(epochs)
+    for name, share in mapping(event.get("shares")).items():
+        _task(history, name).drawn_share = number(share)
     for name, best in mapping(event.get("best")).items():
         _take_peak(_task(history, name), mapping(best))
 
@@ -147,6 +152,7 @@ def _discard(history: History, switch: Switch) -> None:
     seen: list[Checked | Loss | Work] = [*history.work]
     for task in history.tasks.values():
         seen += [*task.checks, *task.losses]
+    seen += [penalty for penalties in history.penalties.values() for penalty in penalties]
     for item in seen:
         if not item.discarded and item.logical > switch.best_logical:
             item.discarded = switch.number

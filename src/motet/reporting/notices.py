@@ -64,9 +64,10 @@ def _length(plan: Event) -> str:
     parts = [plural(steps, "step")] if (steps := whole(plan.get("steps"))) else []
     parts += [f"a check every {count(plan['check_every'])}"] if whole(plan.get("check_every")) else []
     parts += [f"{count(plan['tokens_per_batch'])} tokens a batch"] if whole(plan.get("tokens_per_batch")) else []
+    parts += [f"{amount(epochs)} epochs of all rows"] if (epochs := number(plan.get("epochs"))) else []
     parts += [f"seed {text(plan['seed'])}"] if text(plan.get("seed")) else []
-    epochs = "own epochs: passes over a task's own training rows"
-    return ", ".join(parts) + (f"; {epochs}" if parts else "")
+    own = "own epochs: passes over a task's own training rows"
+    return ", ".join(parts) + (f"; {own}" if parts else "")
 
 
 def _soft_labels(plan: Event) -> str:

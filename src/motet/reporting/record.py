@@ -157,8 +157,10 @@ class TaskHistory:
     rows_per_step: float | None = None
     planned_epochs: float | None = None
     truncated: float | None = None
+    baseline: float | None = None
     state: str = "learning"
     own_epochs: float | None = None
+    drawn_share: float | None = None
     rows: int = 0
     peak: Peak | None = None
     checks: list[Checked] = field(default_factory=list)
@@ -192,6 +194,7 @@ class History:
     step: int = 0
     logical: int = 0
     work: list[Work] = field(default_factory=list)
+    penalties: dict[str, list[Loss]] = field(default_factory=dict)
     switches: list[Switch] = field(default_factory=list)
     reopenings: list[Reopening] = field(default_factory=list)
     soft_labels: list[SoftLabels] = field(default_factory=list)

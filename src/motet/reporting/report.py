@@ -145,6 +145,7 @@ def _templates() -> Environment:
         score_figure=figures.score_figure,
         loss_figure=figures.loss_figure,
         undrawn=figures.undrawn,
+        constant=figures.constant,
         logarithmic=figures.logarithmic,
         aftermath=outcome.aftermath,
         timeline=bars.timeline,

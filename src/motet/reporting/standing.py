@@ -60,6 +60,7 @@ class Standing:
     def __init__(self) -> None:
         self.pace = Pace()
         self.rows: dict[str, Row] = {}
+        self.penalties: dict[str, float] = {}
 
     def take(self, event: Event) -> None:
         """Learn from one event."""
@@ -69,6 +70,8 @@ class Standing:
         self.pace.take(event)
         for task, loss in mapping(event.get("losses")).items():
             self.row(task).loss = number(loss)
+        for name, penalty in mapping(event.get("penalties")).items():
+            self.penalties[text(name)] = number(penalty) or 0.0
         if name == "check":
             self._check(event)
         elif name == "converged":
@@ -105,13 +108,14 @@ class Standing:
             self.row(task).best = f"{score(found.get('value'))} @{count(found.get('step'))}" if found else MISSING
 
     def render(self) -> Group:
-        """The line of the run above the table of its tasks."""
+        """The line of the run, the table of its tasks, and the penalties on one line."""
         table = columns(["task", "state", "loss", "score", "best", "own epochs"], words={"task", "state"})
         for task, row in self.rows.items():
             state = Text(row.shown_state, style=COLOURS.get(row.shown_state, ""))
             cells = [score(row.loss), row.score, row.best, amount(row.own_epochs)]
             table.add_row(Text(task), state, *map(Text, cells))
-        return Group(Text(self.line(), style="bold"), table)
+        penalties = "   ".join(f"{name} {value:.3g}" for name, value in self.penalties.items())
+        return Group(Text(self.line(), style="bold"), table, *([Text(f"penalties   {penalties}")] if penalties else []))
 
     def line(self) -> str:
         """How far the run is, and how long it will take."""

@@ -11,6 +11,8 @@ from motet.balancing.base import Balance, Balancer, Facts
 from motet.balancing.gradients.aligned import AlignedMTL
 from motet.balancing.gradients.cagrad import CAGrad
 from motet.balancing.gradients.conflict_free import ConFIG
+from motet.balancing.gradients.db_mtl import DBMTL
+from motet.balancing.gradients.graddrop import GradDrop
 from motet.balancing.gradients.gradnorm import GradNorm
 from motet.balancing.gradients.gradvac import GradVac
 from motet.balancing.gradients.imtl_g import IMTLG
@@ -41,6 +43,7 @@ from motet.balancing.losses.uncertainty import Uncertainty
 from motet.balancing.losses.weighting import LossBalance, LossBalancer
 
 __all__ = [
+    "DBMTL",
     "DWA",
     "FAMO",
     "IMTLG",
@@ -56,6 +59,7 @@ __all__ = [
     "Facts",
     "FixedWeights",
     "GeometricMean",
+    "GradDrop",
     "GradNorm",
     "GradVac",
     "InverseScore",

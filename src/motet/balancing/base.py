@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -37,30 +37,46 @@ class Balancer(nn.Module, ABC):
         weights: of the tasks that learned in the last step; empty where the balance keeps none. (Held tasks have 1.)
         total: adds a tensor up over all processes.
         processes: how many there are.
+        precision: of matrix products, `fp32` or `bf16`.
+        conflict: lengths and cosines of the task gradients of the last step, where they are recorded.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.weights: dict[str, Tensor] = {}
+        self.conflict: dict[str, object] = {}
+        self.precision = "fp32"
         self.total: Callable[[Tensor], Tensor] = _itself
         self.processes = 1
 
     @abstractmethod
-    def backward(self, losses: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
+    def backward(self, losses: MutableMapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
         """Leave the gradients of one update in the parameters.
 
         Args:
-            losses: this process's part of the losses of the tasks that learn, each a scalar.
-            held: those of the tasks that are held by distillation; they are added as they are.
+            losses: this process's part of the losses of the tasks that learn, each a scalar; it may be emptied on the
+                way, so that what is done with needs no memory.
+            held: what is added as it is: losses of the tasks that are held by distillation, and penalties.
         """
 
-    def attach(self, shared: Sequence[nn.Parameter], last: Sequence[nn.Parameter]) -> None:
-        """Hear which parameters tasks share, and which of them are those of the trunk's last layer."""
+    def attach(self, trunk: nn.Module, shared: Sequence[nn.Parameter], last: Sequence[nn.Parameter]) -> None:
+        """Hear what tasks share.
+
+        Args:
+            trunk: gives the states that heads read, as the attribute `last` of what it returns.
+            shared: the parameters that serve more than one task.
+            last: those of the last layer of the trunk.
+        """
 
     @property
     def summed(self) -> Sequence[nn.Parameter]:
-        """The parameters whose gradients `finish` leaves equal in all processes."""
+        """The parameters whose gradients the next `finish` leaves equal in all processes."""
         return ()
+
+    @property
+    def fallbacks(self) -> int:
+        """How often the rule had no solution and did instead what its docstring says."""
+        return 0
 
     def finish(self) -> None:
         """Hear that all batches of a step have had their `backward`."""
@@ -91,6 +107,11 @@ class Balancer(nn.Module, ABC):
 
 class Balance(ABC):
     """The recipe of a balancer."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether rows that different tasks label are to lie in chunks of their own."""
+        return False
 
     @abstractmethod
     def build(self, tasks: Mapping[str, Facts]) -> Balancer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,12 @@ from motet.training.devices import Devices
 
 __all__ = ["Journal"]
 
+_NOT_FINITE = {
+    "loss": {"code": "loss-not-finite"},
+    "weight": {"code": "weight-not-finite"},
+    "penalty": {"code": "penalty-not-finite"},
+}
+
 
 @dataclass
 class _Batch:
@@ -23,6 +30,7 @@ class _Batch:
     losses: dict[str, Tensor]
     weights: dict[str, Tensor]
     examples: dict[str, list[int]]
+    penalties: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,6 +60,8 @@ class Journal:
     _since: float = 0.0
     _kinds: dict[str, str] = field(default_factory=dict)
     _norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    _conflict: dict[str, object] = field(default_factory=dict)
+    _fallbacks: int = 0
 
     @property
     def count(self) -> int:
@@ -84,6 +94,29 @@ class Journal:
             _Batch(-1, {t: loss.detach() for t, loss in losses.items()}, dict(weights or {}), examples)
         )
 
+    def balanced(self, weights: Mapping[str, Tensor], conflict: Mapping[str, object] | None = None) -> None:
+        """Note the weights of a batch when it is balanced, or of all batches of a step together at its end.
+
+        Args:
+            weights: of the tasks; batches that have weights by now keep them.
+            conflict: lengths and cosines of task gradients, if they are recorded.
+        """
+        self._conflict = dict(conflict or self._conflict)
+        for batch in self._pending:
+            if batch.step < 0 and not batch.weights:
+                batch.weights = {task: weights[task] for task in batch.losses if task in weights}
+
+    def penalised(self, penalties: Mapping[str, Tensor]) -> None:
+        """Note this process's part of the penalties of a step, the same ones in every step, after its batches."""
+        self._pending[-1].penalties = dict(penalties)
+
+    @contextmanager
+    def counting(self, fallbacks: Callable[[], int]) -> Iterator[None]:
+        """Note how often the balance falls back in a step."""
+        before = fallbacks()
+        yield
+        self._fallbacks += fallbacks() - before
+
     def step(self, physical: int, logical: int, norm: Tensor, seconds: float, kinds: Mapping[str, str]) -> None:
         """Note the end of a step, and what every task learnt from."""
         self._kinds, self._norm = dict(kinds), norm
@@ -103,14 +136,22 @@ class Journal:
         """
         if not self._pending:
             return
-        losses = self._means([batch.losses for batch in self._pending], "loss")
-        weights = self._means([batch.weights for batch in self._pending], "weight")
+        batches = self._pending
+        tables = {
+            "loss": self.devices.sum(self._table([batch.losses for batch in batches], self.tasks)).cpu(),
+            "weight": self._table([batch.weights for batch in batches], self.tasks).cpu(),
+            "penalty": self._penalties(),
+        }
+        self._require_finite(tables)
+        losses = self._means(tables["loss"], [batch.examples for batch in batches])
+        weights = self._means(tables["weight"], [batch.weights for batch in batches])
         self.event(
             "step",
             step=physical,
             logical=logical,
             losses={task: losses.get(task) for task in self.tasks},
             weights=weights,
+            penalties=self._mean_penalties(tables["penalty"]),
             kinds=self._kinds,
             learning_rate=self.rate(logical),
             gradient_norm=float(self._norm) if self._norm.isfinite() else None,
@@ -118,40 +159,65 @@ class Journal:
             tokens=self._tokens[0],
             padded=self._tokens[1],
             seconds=round(self._since, 4),
+            conflict=self._conflict or None,
         )
+        self._tell_of_fallbacks(physical)
         self._pending, self._rows, self._tokens, self._since = [], {}, [0, 0], 0.0
+        self._steps, self._conflict, self._fallbacks = 0, {}, 0
 
-    def _means(self, batches: Sequence[Mapping[str, Tensor]], what: str) -> dict[str, float]:
-        """Every task's mean over the batches since the last time; losses are summed over processes, weights equal."""
-        table = torch.full((len(batches), len(self.tasks)), 0.0, device=self.devices.device)
+    def _tell_of_fallbacks(self, physical: int) -> None:
+        if self._fallbacks:
+            message = (
+                f"The balance had no solution {self._fallbacks} times in the last {self._steps} steps, and did instead "
+                f"what its documentation says."
+            )
+            self.event("warning", step=physical, code="balance-fell-back", task=None, message=message)
+
+    def _table(self, batches: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> Tensor:
+        """A row for each batch, with zeros for what is not there."""
+        table = torch.full((len(batches), len(names)), 0.0, device=self.devices.device)
         for row, batch in enumerate(batches):
-            for task, value in batch.items():
-                table[row, self.tasks.index(task)] = value.detach()
-        values = (self.devices.sum(table) if what == "loss" else table).cpu()
-        self._require_finite(values, what)
+            for name, value in batch.items():
+                table[row, names.index(name)] = value.detach()
+        return table
+
+    def _penalties(self) -> Tensor:
+        """The penalties of every step, in the row of its last batch, summed over processes."""
+        names = list(self._pending[-1].penalties)
+        table = self._table([batch.penalties for batch in self._pending], names)
+        return self.devices.sum(table).cpu() if names else table.cpu()
+
+    def _mean_penalties(self, values: Tensor) -> dict[str, float]:
+        steps = torch.tensor([bool(batch.penalties) for batch in self._pending])
+        return dict(zip(self._pending[-1].penalties, values[steps].mean(dim=0).tolist(), strict=True))
+
+    def _means(self, values: Tensor, present: Sequence[Collection[str]]) -> dict[str, float]:
+        """Every task's mean over the batches that have it."""
         means = {}
         for column, task in enumerate(self.tasks):
-            present = torch.tensor([self._present(task, row, batch, what) for row, batch in enumerate(batches)])
-            if present.any():
-                means[task] = float(values[present, column].mean())
+            there = torch.tensor([task in batch for batch in present])
+            if there.any():
+                means[task] = float(values[there, column].mean())
         return means
 
-    def _present(self, task: str, row: int, batch: Mapping[str, Tensor], what: str) -> bool:
-        return task in (self._pending[row].examples if what == "loss" else batch)
-
-    def _require_finite(self, values: Tensor, what: str) -> None:
-        bad = (~values.isfinite()).nonzero()
-        if not len(bad):
+    def _require_finite(self, tables: Mapping[str, Tensor]) -> None:
+        """Stop at the first batch with a number that is not finite; what comes after it follows from it."""
+        bad = [
+            (row, column, what)
+            for what, values in tables.items()
+            for row, column in (~values.isfinite()).nonzero().tolist()[:1]
+        ]
+        if not bad:
             return
-        batch, task = self._pending[int(bad[0, 0])], self.tasks[int(bad[0, 1])]
-        rows = ", ".join(self.name_rows(task, batch.examples.get(task, [])[:5]))
-        message = f"the {what} of `{task}` is not finite at step {batch.step} (rows {rows}, ...)."
-        warning = (
-            {"code": "loss-not-finite", "message": message}
-            if what == "loss"
-            else {"code": "weight-not-finite", "message": message}
+        row, column, what = min(bad, key=lambda found: found[0])
+        batch = self._pending[row]
+        task = None if what == "penalty" else self.tasks[column]
+        name = list(batch.penalties)[column] if task is None else task
+        rows = (
+            "" if task is None else f" (rows {', '.join(self.name_rows(task, batch.examples.get(task, [])[:5]))}, ...)"
         )
-        self.event("warning", step=batch.step, code=warning["code"], task=task, message=message)
+        message = f"the {what} of `{name}` is not finite at step {batch.step}{rows}."
+        self.event("warning", step=batch.step, **_NOT_FINITE[what], task=task, message=message)
         raise RunError(
             f"{message} The last checkpoint is intact. Lower training.learning_rate, or use precision fp32, "
             f"and start again; `motet resume` would meet the same batch."

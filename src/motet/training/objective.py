@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motet.balancing.regularisers.base import Features
 from motet.data.batches import Chunk, Owned
 from motet.model import MultiTaskModel
 from motet.tasks.base import Task
 from motet.training.devices import Devices
-from motet.training.distillation import Teacher
+from motet.training.distillation import Annealing, Teacher
+from motet.training.representations import Representations
 from motet.training.responses import Distill
 
 __all__ = ["Held", "Kind", "Objective"]
@@ -29,10 +32,20 @@ class Held:
     Args:
         response: weight and temperature of the distillation.
         teacher: gives the logits to learn from.
+        annealing: how much of the truth is learnt by now, where that changes.
     """
 
     response: Distill
     teacher: Teacher
+    annealing: Annealing | None = None
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What the distillation loss and the true-label loss are multiplied by."""
+        weight = self.response.weight
+        if self.annealing is not None:
+            return weight * (1 - self.annealing.truth), weight * self.annealing.truth
+        return weight, 1 - weight if self.response.blend else 0.0
 
 
 @dataclass
@@ -46,17 +59,25 @@ class Objective:
         model: trained.
         devices: of this process.
         held: the tasks that are held, by name.
+        representations: kept beside the losses, where they are wanted.
     """
 
     model: MultiTaskModel
     devices: Devices
     held: dict[str, Held] = field(default_factory=dict)
+    representations: Representations | None = None
+
+    @property
+    def features(self) -> Mapping[str, Features]:
+        """The representations of the rows that `losses` has read last; empty where nobody wants them."""
+        return {} if self.representations is None else self.representations.features
 
     def kind(self, task: str) -> Kind:
         """What a task learns from."""
         if task not in self.held:
             return "truth"
-        return "blend" if self.held[task].response.blend else "distill"
+        response = self.held[task].response
+        return "blend" if response.blend or response.anneal else "distill"
 
     def losses(self, chunks: Sequence[Chunk]) -> dict[str, Tensor]:
         """This process's part of the weighted loss of every task in its chunks.
@@ -66,12 +87,14 @@ class Objective:
         """
         tasks, chunks = self.model.tasks, [self._taught(chunk) for chunk in chunks]
         sizes = {name: _sizes(tasks[name], owned) for name, owned in _by_task(chunks).items()}
+        if self.representations is not None:
+            self.representations.begin()
         said: dict[str, list[_Said]] = {}
         sums: dict[str, Tensor] = {}
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
             for chunk in (chunk for chunk in chunks if chunk.shard == self.devices.rank):
                 chunk = chunk.to(self.devices.device)
-                for name, logits in self.model(chunk).items():
+                for name, logits in self._read(chunk).items():
                     teacher = self.held[name].teacher.logits(chunk, name) if name in self.held else None
                     piece = _Said(logits, teacher, chunk.owned[name])
                     if tasks[name].group:
@@ -82,6 +105,11 @@ class Objective:
             sums |= {name: self._loss(name, _joined(pieces), sizes[name]) for name, pieces in said.items()}
         return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
 
+    def _read(self, chunk: Chunk) -> dict[str, Tensor]:
+        with nullcontext() if self.representations is None else self.representations.reading(chunk, self.held):
+            logits: dict[str, Tensor] = self.model(chunk)
+        return logits
+
     def _taught(self, chunk: Chunk) -> Chunk:
         """A chunk with the targets that teachers put in place of the true ones."""
         for name in chunk.owned:
@@ -90,14 +118,13 @@ class Objective:
         return chunk
 
     def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
-        task, response = self.model.tasks[name], self.held[name].response if name in self.held else None
-        if response is None or said.teacher is None:  # true labels, or those that the teacher has written
-            return (1.0 if response is None else response.weight) * _truth(task, said) / max(1, sizes.labelled)
-        soft = task.distillation(said.logits, said.teacher, said.owned.lengths, response.temperature)
-        soft = response.weight * soft / max(1, sizes.answered)
-        if not response.blend:
-            return soft
-        return soft + (1 - response.weight) * _truth(task, said) / max(1, sizes.labelled)
+        task, held = self.model.tasks[name], self.held.get(name)
+        if held is None or said.teacher is None:  # true labels, or those that the teacher has written
+            return (1.0 if held is None else held.response.weight) * _truth(task, said) / max(1, sizes.labelled)
+        soft, true = held.shares
+        loss = task.distillation(said.logits, said.teacher, said.owned.lengths, held.response.temperature)
+        loss = soft * loss / max(1, sizes.answered)
+        return loss + true * _truth(task, said) / max(1, sizes.labelled) if true else loss
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,20 +14,29 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Facts
+from motet.balancing.gradients.rules import SolverFailed
 from motet.data.batches import Chunk
 from motet.data.corpus import Corpus
 from motet.errors import RunError
 from motet.model import MultiTaskModel
+from motet.registry import part_name
+from motet.training.comparing import shared_parameters
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
 from motet.training.journal import Journal
 from motet.training.objective import Objective
-from motet.training.optimisation import Optimiser
+from motet.training.optimisation import Optimiser, rate
+from motet.training.penalties import Penalties
+from motet.training.representations import Representations
+from motet.training.rewards import Rewards
+from motet.training.schedules.base import Moment
+from motet.training.uncertainty import ModelEntropies
 
-__all__ = ["Clock", "Trainer"]
+__all__ = ["Clock", "Trainer", "facts"]
 
 _BALANCE = "balance."
+_REGULARISERS = "regularisers."
 
 
 @dataclass
@@ -74,32 +84,47 @@ class Trainer:
         self.feed = feed
         self.journal = journal
         self.clock = Clock()
-        self.objective = Objective(model, devices)
-        self.balancer = experiment.balance.build(_facts(corpus)).to(devices.device)
+        self.penalties = Penalties(experiment.regularisers, model, devices)
+        representations = Representations(model) if self.penalties.reads else None
+        self.objective = Objective(model, devices, representations=representations)
+        self.scheduler = experiment.schedule.build(facts(corpus), experiment.training.seed)
+        self.balancer = experiment.balance.build(facts(corpus)).to(devices.device)
         self.balancer.total, self.balancer.processes = devices.sum, devices.count
-        own = {id(p) for task in corpus.tasks for p in model.arrangement.own_parameters(task)}
-        shared = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
-        self.balancer.attach(shared, list(model.arrangement.trunk.last_layer.parameters()))
+        shared = shared_parameters(model)
+        trunk = model.arrangement.trunk
+        self.balancer.precision = devices.precision
+        self.balancer.attach(trunk, shared, list(trunk.last_layer.parameters()))
         self.optimiser = Optimiser(model, self.balancer.parameters(), experiment.training)
+        self.entropies = ModelEntropies(model, devices)
+        self.rewards = Rewards(model, devices, feed, shared)
         self.settled: set[str] = set()
         self.dropped: set[str] = set()
 
     def step(self) -> None:
         """One update from the live tasks' rows."""
         started = time.perf_counter()
-        live = self.live
+        self.scheduler.begin(self.now)
+        live, factor = self._require_live(), self.scheduler.rate(self.now)
         self.model.train()
+        if self.feed.due(self.clock.logical):  # before the balance listens to what the model reads
+            self.feed.mixing.reward(self.rewards(live))
         self.optimiser.zero()
         self.balancer.begin(self.clock.logical, self.experiment.training.steps)
-        for _ in range(self.experiment.training.accumulate):
-            chunks = self.feed.next(live)
-            losses = self.objective.losses(chunks)
-            self._backward(losses)
-            self.journal.batch(losses, chunks, self.balancer.weights)
-        self.balancer.finish()
+        self.penalties.begin(self.clock.logical, live)
         done = {id(p) for p in self.balancer.summed}
+        with self._answering(), self.journal.counting(lambda: self.balancer.fallbacks):
+            for _ in range(self.experiment.training.accumulate):
+                chunks = self.feed.next(live, self.entropies)
+                losses = self.objective.losses(chunks)
+                self.journal.batch(losses, chunks)
+                self._backward(losses)
+                self.journal.balanced(self.balancer.weights)
+            self.balancer.finish()
+        self.journal.balanced(self.balancer.weights, self.balancer.conflict)
         self.devices.sum_gradients(p for p in self.optimiser.parameters if id(p) not in done)
-        norm = self.optimiser.step(self.clock.logical)
+        self.penalties.backward()
+        self.journal.penalised(self.penalties.values)
+        norm = self.optimiser.step(self.clock.logical, factor)
         self._look_again(chunks)
         self.clock.physical += 1
         self.clock.logical += 1
@@ -109,15 +134,61 @@ class Trainer:
     @property
     def live(self) -> list[str]:
         """The tasks that take part in the next step."""
-        planned = self.experiment.schedule.live(list(self.corpus.tasks), self.settled, self.clock.logical)
-        return [task for task in planned if task not in self.dropped]
+        return list(self.scheduler.live(self.now))
 
-    def _backward(self, losses: Mapping[str, Tensor]) -> None:
-        scale = 1 / self.experiment.training.accumulate
-        learning = {task: scale * loss for task, loss in losses.items() if task not in self.objective.held}
-        held = {task: scale * loss for task, loss in losses.items() if task in self.objective.held}
-        if losses or self.devices.count > 1:  # a process without rows still takes part in sums
-            self.balancer.backward(learning, held)
+    @property
+    def ahead(self) -> list[str]:
+        """The tasks that take part in the next step or in a later one."""
+        return list(self.scheduler.ahead(self.now))
+
+    @property
+    def now(self) -> Moment:
+        """How far training is, as the schedule sees it."""
+        tasks = [task for task in self.corpus.tasks if task not in self.dropped]
+        epochs = {task: self.feed.epochs(task) for task in self.corpus.tasks}
+        return Moment(tasks, frozenset(self.settled), self.clock.logical, epochs)
+
+    def rate(self, logical: int) -> float:
+        """The learning rate of the trunk at a logical step, as the schedule sees it now."""
+        training = self.experiment.training
+        return training.learning_rate * rate(training, logical) * self.scheduler.rate(self.now)
+
+    def _require_live(self) -> list[str]:
+        live = self.live
+        if not live:
+            raise RunError(
+                f"no task takes part in step {self.clock.physical + 1}: the schedule "
+                f"`{part_name(self.experiment.schedule)}` names none of {', '.join(self.now.tasks) or 'the tasks'}."
+            )
+        return live
+
+    def _backward(self, losses: dict[str, Tensor]) -> None:
+        """Take the losses of a batch back; none is left, so that a balance can let graphs go when it is done."""
+        scale, held_ones = 1 / self.experiment.training.accumulate, self.objective.held
+        scaled = {task: scale * losses.pop(task) for task in list(losses)}
+        held = {task: scaled.pop(task) for task in list(scaled) if task in held_ones}
+        penalties = self.penalties.of_batch(self.objective.features, scale)
+        held |= {f"/{name}": penalty for name, penalty in penalties.items()}  # no task has a slash in its name
+        if scaled or held or self.devices.count > 1:  # a process without rows still takes part in sums
+            self.balancer.backward(scaled, held)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Stop the run where the balance finds no update.
+
+        Raises:
+            RunError: with the step and what happened.
+        """
+        try:
+            yield
+        except SolverFailed as error:
+            step, name = self.clock.physical + 1, part_name(self.experiment.balance)
+            message = f"the balance `{name}` found no update at step {step}. {error}"
+            self.journal.event("warning", step=step, code="balance-failed", task=None, message=message)
+            raise RunError(
+                f"{message} The last checkpoint is intact, but `motet resume` would meet the same batch: begin a run "
+                f"with a lower training.learning_rate, precision fp32, or another balance."
+            ) from error
 
     def _look_again(self, chunks: Sequence[Chunk]) -> None:
         """Show the balance what the update did, if it wants to know."""
@@ -143,19 +214,26 @@ class Trainer:
             )
 
     def weights(self) -> dict[str, Tensor]:
-        """All that learns: the model, and the state of the balance."""
+        """All that learns: the model, and the states of the balance and the regularisers."""
         balance = {_BALANCE + name: value for name, value in self.balancer.state_dict().items()}
-        return {**self.model.state_dict(), **balance}
+        regularisers = {_REGULARISERS + name: value for name, value in self.penalties.state_dict().items()}
+        return {**self.model.state_dict(), **balance, **regularisers}
 
     def put_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Set all that learns."""
-        balance = {name.removeprefix(_BALANCE): w for name, w in weights.items() if name.startswith(_BALANCE)}
-        self.model.load_state_dict({name: w for name, w in weights.items() if not name.startswith(_BALANCE)})
-        self.balancer.load_state_dict(balance)
+        self.model.load_state_dict({k: w for k, w in weights.items() if not k.startswith((_BALANCE, _REGULARISERS))})
+        self.balancer.load_state_dict(_under(_BALANCE, weights))
+        self.penalties.load_state_dict(_under(_REGULARISERS, weights))
 
     def progress(self) -> dict[str, Any]:
-        """What a full rewind puts back besides tensors: clock, rows, generators."""
-        return {"clock": asdict(self.clock), "feed": self.feed.state(), "generators": generators()}
+        """What a full rewind puts back besides tensors: clock, rows, schedule, generators."""
+        schedule = self.scheduler.state()
+        return {
+            "clock": asdict(self.clock),
+            "feed": self.feed.state(),
+            "schedule": schedule,
+            "generators": generators(),
+        }
 
     def rewind(
         self, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor] | None, progress: Mapping[str, Any]
@@ -170,14 +248,20 @@ class Trainer:
         self.put_weights(weights)
         self.optimiser.restore(moments or {})
         self.clock.logical = progress["clock"]["logical"]
+        self.scheduler.restore(progress["schedule"])
         if moments is None:
-            self.feed.drawn = dict(progress["feed"]["drawn"])
+            self.feed.recount(progress["feed"])
         else:
             self.feed.restore(progress["feed"])
             restore_generators(progress["generators"])
 
 
-def _facts(corpus: Corpus) -> dict[str, Facts]:
+def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+
+
+def facts(corpus: Corpus) -> dict[str, Facts]:
+    """What balances and schedules may know about tasks before the first step."""
     train = corpus.examples("train")
     return {
         name: Facts(len(train[name]), task.outputs if task.level in ("text", "word") else 0, task.higher_is_better)

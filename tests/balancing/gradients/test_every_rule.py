@@ -11,7 +11,7 @@ from tests.balancing.gradients.jacobians import CHANGES, friendly, jacobian, jac
 from torch import Tensor
 
 from motet.balancing.gradients.aligned import AlignedMTL
-from motet.balancing.gradients.base import GradientBalance, SolverFailed, Weighting
+from motet.balancing.gradients.base import GradientBalance, Rule, SolverFailed
 from motet.balancing.gradients.cagrad import CAGrad
 from motet.balancing.gradients.conflict_free import ConFIG
 from motet.balancing.gradients.gradnorm import GradNorm
@@ -47,7 +47,7 @@ every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 RANDOM = (PCGrad, GradVac)
 
 
-def ask(weighting: Weighting, rows: Tensor, tasks: list[str]) -> Tensor:
+def ask(weighting: Rule, rows: Tensor, tasks: list[str]) -> Tensor:
     return weighting(rows @ rows.T, tasks, torch.arange(1, len(rows) + 1) / 2)
 
 

@@ -1,121 +1,86 @@
-"""What every rule on gradients is: from a Gramian to a weight for each gradient."""
+"""What the recipe of every rule on gradients is."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
-from torch import Tensor, nn
-from typing_extensions import Self
+from typing import Any, ClassVar, Literal, get_args
 
 from motet.balancing.base import Balance, Balancer, Facts
 from motet.balancing.engine import GradientBalancer
-from motet.balancing.losses.checks import at_least, require
+from motet.balancing.gradients.rules import Combining, Rule, SolverFailed, Weighting
+from motet.balancing.losses.checks import at_least, positive, require
 from motet.errors import Problem, nearest
 
-__all__ = ["GradientBalance", "SolverFailed", "Weighting", "Where", "one_of"]
+__all__ = ["Combining", "GradientBalance", "Groups", "Rule", "SolverFailed", "Weighting", "Where", "one_of"]
 
-Where = Literal["shared", "last_layer"]
-
-
-class SolverFailed(RuntimeError):  # noqa: N818  (what happened, not a fault)
-    """A rule found no weights; the message says why."""
-
-
-class Weighting(nn.Module, ABC):
-    """A rule at work: asked with any subset of the tasks, the same on every process, saved with every checkpoint.
-
-    All of its state is in buffers that hold a number for each task, in the order of the alphabet, so that a task may
-    be absent, join later and come back.
-
-    Args:
-        tasks: the names of all tasks of the experiment.
-
-    Attributes:
-        fallbacks: how often the rule had no solution and did instead what its docstring says.
-    """
-
-    fallbacks: Tensor
-    __call__: Callable[..., Tensor]
-
-    def __init__(self, tasks: Iterable[str]) -> None:
-        super().__init__()
-        self.tasks = tuple(sorted(tasks))
-        self.register_buffer("fallbacks", torch.zeros((), dtype=torch.int64))
-
-    @abstractmethod
-    def weigh(self, gramian: Tensor, names: Sequence[str], losses: Tensor | None) -> Tensor:
-        """What `forward` returns, where everything is finite, some gradient is not zero, and losses are float64."""
-
-    @torch.no_grad()
-    def forward(self, gramian: Tensor, names: Sequence[str], losses: Tensor | None = None) -> Tensor:
-        """The weight of each gradient: the update is their weighted sum.
-
-        Args:
-            gramian: dot products of the gradients, float64 on the CPU.
-            names: of the tasks of this step, in the order of the Gramian; at least one.
-            losses: of these tasks, over all processes; some rules need them.
-
-        Raises:
-            SolverFailed: a gradient or a loss is not finite, or a solver did not converge.
-        """
-        _check("gradient", names, gramian.diagonal())
-        _check("dot product", names, gramian.sum(dim=0))
-        if losses is not None:
-            _check("loss", names, losses)
-            losses = losses.double().cpu()
-        if not gramian.any():
-            return torch.ones_like(gramian.diagonal())  # nothing moves, whatever the weights
-        weights = self.weigh(gramian, names, losses)
-        _check("weight", names, weights)
-        return weights
-
-    def rows(self, names: Iterable[str]) -> Tensor:
-        """Where the numbers of tasks are kept."""
-        return torch.tensor([self.tasks.index(name) for name in names])
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Rules work in double precision on the CPU, wherever the module that holds them is moved.
-        return self
+Where = Literal["shared", "last_layer", "representation"]
+Groups = Literal["all", "layer"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientBalance(Balance):
-    """The recipe of a balance that weighs gradients.
+    """The recipe of a balance that compares gradients.
 
     Args:
-        where: the gradients that are compared: of all `shared` parameters, or of the `last_layer` of the trunk alone,
-            which costs little more than one backward pass, but then weighs the heads too.
+        where: the gradients that are compared: of all `shared` parameters; of the `last_layer` of the trunk alone,
+            which costs little more than one backward pass, but then weighs the heads too; or of the `representation`
+            that heads read, which costs one backward pass.
         every: weights are found anew every so many steps and kept in between, where a step costs one backward pass.
+        groups: `all` compares the gradients of all shared parameters at once; `layer` those of each layer of the trunk
+            by themselves, with weights of its own.
+        record: whether the cosines and lengths of task gradients are written with every line of losses.
+        most_memory: GiB that the gradients of all tasks may take; a run that needs more is refused.
     """
+
+    combines: ClassVar[bool] = False
+    """Whether its rule is a `Combining`."""
 
     where: Where = "shared"
     every: int = 1
+    groups: Groups = "all"
+    record: bool = False
+    most_memory: float = 8.0
 
     def __post_init__(self) -> None:
-        require([*one_of(Where, where=self.where), *at_least(1, every=self.every), *self.faults()])
+        options = [*one_of(Where, where=self.where), *one_of(Groups, groups=self.groups)]
+        bounds = [*at_least(1, every=self.every), *positive(most_memory=self.most_memory)]
+        require([*options, *bounds, *self._misfits(), *self.faults()])
+
+    def _misfits(self) -> Iterable[Problem]:
+        """Options that exclude each other."""
+        if self.groups == "layer" and self.where != "shared":
+            yield Problem("groups", "needs `where: shared`, since it compares every layer", self.groups)
+        if self.every > 1 and (self.groups == "layer" or self.combines):
+            rule = "makes a new update from all gradients" if self.combines else "with `groups: layer` weighs layers"
+            yield Problem("every", f"must be 1: this rule {rule} in every step", str(self.every))
+        if self.combines and self.groups == "layer":
+            yield Problem("groups", "must be `all`: this rule treats every parameter by itself", self.groups)
+        if self.combines and self.where == "last_layer":
+            remedy = "Use `shared` or `representation`."
+            yield Problem("where", "is for rules that find a weight for each task", self.where, remedy)
 
     def faults(self) -> Iterable[Problem]:
         """What is wrong with the options of the rule, whatever the tasks."""
         return ()
 
+    @property
+    def apart(self) -> bool:
+        return self.where != "representation"
+
     @abstractmethod
-    def weighting(self, tasks: Sequence[str]) -> Weighting:
+    def weighting(self, tasks: Sequence[str]) -> Rule:
         """The rule at work for these tasks: all of the experiment, also those that join later."""
 
     def build(self, tasks: Mapping[str, Facts]) -> Balancer:
         require(self.problems(list(tasks)))
-        return GradientBalancer(self.weighting(list(tasks)), self.where, self.every)
+        rule = self.weighting(list(tasks))
+        if self.where == "representation":
+            from motet.balancing.representation import RepresentationBalancer
 
-
-def _check(what: str, names: Sequence[str], values: Tensor) -> None:
-    finite = values.isfinite().tolist()
-    if not all(finite):
-        bad = ", ".join(name for name, good in zip(names, finite, strict=True) if not good)
-        raise SolverFailed(f"The {what} of {bad} is not finite.")
+            return RepresentationBalancer(rule, self.every)
+        return GradientBalancer(rule, self.where, self.every, layered=self.groups == "layer", record=self.record)
 
 
 def one_of(words: Any, **options: str) -> Iterator[Problem]:

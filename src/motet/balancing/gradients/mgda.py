@@ -30,7 +30,8 @@ class MGDA(GradientBalance):
     gradient, so a task that has almost converged holds back all others: leave such tasks to their teachers, or
     normalise. With a normalisation the update is the shortest combination of the normalised gradients, and on their
     scale. (The official implementation then applies the weights to the gradients as they are, which may oppose a
-    task.) A task whose gradient is zero takes no part, and one that is alone has weight 1.
+    task.) A task whose gradient is zero takes no part, and one that is alone has weight 1. With ``where:
+    representation`` this is MGDA-UB of the second paper.
 
     Source: Désidéri 2012, "Multiple-gradient descent algorithm (MGDA) for multiobjective optimization"; Sener, Koltun
     2018, "Multi-Task Learning as Multi-Objective Optimization".

@@ -18,6 +18,7 @@ from motet.recipe.parts import (
     KINDS,
     classes_of,
     default_name,
+    kind_of_list,
     presets,
     required,
     sentences,
@@ -56,6 +57,9 @@ def _sections() -> Iterator[str]:
     for name, hint in types_of(Experiment).items():
         if hint in KINDS and name != "tasks":
             yield _parts(f"## `{name}`", KINDS[hint], default_name(Experiment, name))
+        kind = kind_of_list(hint)
+        if kind is not None and name != "tasks":
+            yield "\n\n".join([f"## `{name}`", "A list of parts. Default: none.", *_classes(kind, "")])
     yield _parts("## `convergence.then`", "response", "distill")
     yield _alone("training", Training)
 

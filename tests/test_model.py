@@ -20,6 +20,7 @@ from motet.errors import RecipeError, RunError
 from motet.model import MultiTaskModel, build, load
 from motet.tasks.base import Inputs, Task
 from motet.tasks.classification import Classification
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
 from motet.tasks.tagging import Tagging
 
@@ -124,6 +125,53 @@ def test_predicting_leaves_the_mode_alone(make_model: Any) -> None:
 def test_what_cannot_be_answered(model: MultiTaskModel, texts: Any, tasks: Any, message: str) -> None:
     with pytest.raises(RunError, match=message):
         model.predict(texts, tasks=tasks)
+
+
+RANKING: dict[str, Task] = {
+    "order": Ranking("order", source="s", highest=1.0),
+    "other order": Ranking("other order", source="s", highest=2.0),
+    "mood": TASKS["mood"],
+}
+QUERIES = [("is it cold", ["dry and warm", "cold", "the train leaves at nine"]), ("rain?", ["no"]), ("a", ["b", "c"])]
+
+
+def test_candidates_come_back_best_first_with_their_scores(make_model: Any) -> None:
+    model = make_model(RANKING)
+    answers = model.predict(QUERIES)
+    assert [list(answer) for answer in answers] == [["order", "other order"]] * 3
+    for (query, candidates), answer in zip(QUERIES, answers, strict=True):
+        for name, said in answer.items():
+            alone = {text: model.predict((query, text), tasks=[name])[name]["score"] for text in candidates}
+            scores = [row["score"] for row in said["ranked"]]
+            assert scores == sorted(scores, reverse=True)
+            assert {row["candidate"]: row["score"] for row in said["ranked"]} == pytest.approx(alone, abs=1e-5)
+    assert_alike(model.predict(QUERIES[0], tasks=["order"]), {"order": answers[0]["order"]})
+    assert_alike(model.predict([list(QUERIES[0])], tasks=["order"]), [{"order": answers[0]["order"]}])
+
+
+def test_of_equal_candidates_the_first_stays_first(make_model: Any) -> None:
+    (first, second) = make_model(RANKING).predict(("a", ["b", "b"]), tasks=["order"])["order"]["ranked"]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("texts", "tasks", "message"),
+    [
+        (QUERIES, ["mood"], r"candidates can be ordered by order, other order\."),
+        (QUERIES, ["odrer"], "Did you mean `order`"),
+        ([*QUERIES, ("a", [])], None, "needs at least one candidate"),
+        ([*QUERIES, ("a", "b")], None, "or all tuples of a query and a list of candidates"),
+        ([("a", [1])], None, "or all tuples of a query and a list of candidates"),
+    ],
+)
+def test_candidates_that_cannot_be_ordered(make_model: Any, texts: Any, tasks: Any, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        make_model(RANKING).predict(texts, tasks)
+
+
+def test_a_model_without_a_task_that_orders(model: MultiTaskModel) -> None:
+    with pytest.raises(RunError, match="candidates can be ordered by no task of this model"):
+        model.predict(QUERIES)
 
 
 def test_a_long_text_is_cut(model: MultiTaskModel) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from motet.balancing.gradients.aligned import AlignedMTL
     from motet.balancing.gradients.cagrad import CAGrad
     from motet.balancing.gradients.conflict_free import ConFIG
+    from motet.balancing.gradients.db_mtl import DBMTL
+    from motet.balancing.gradients.graddrop import GradDrop
     from motet.balancing.gradients.gradnorm import GradNorm
     from motet.balancing.gradients.gradvac import GradVac
     from motet.balancing.gradients.imtl_g import IMTLG
@@ -45,14 +47,34 @@ if TYPE_CHECKING:
     from motet.balancing.losses.sum import Sum
     from motet.balancing.losses.tchebycheff import Tchebycheff
     from motet.balancing.losses.uncertainty import Uncertainty
+    from motet.balancing.regularisers.cmd import CMD
+    from motet.balancing.regularisers.kl import KL
+    from motet.balancing.regularisers.l2_to_start import L2ToStart
+    from motet.balancing.regularisers.mmd import MMD
+    from motet.balancing.regularisers.orthogonality import Orthogonality
+    from motet.balancing.regularisers.soft_sharing import SoftSharing
+    from motet.balancing.regularisers.successive import Successive
+    from motet.balancing.regularisers.supervised_contrastive import SupervisedContrastive
     from motet.data.per_value import per_value
     from motet.data.sources import Source
     from motet.encoders.loading import Encoder
     from motet.errors import UserError
     from motet.model import MultiTaskModel, load
+    from motet.sampling.annealed import Annealed
+    from motet.sampling.boltzmann import BoltzmannBandit
+    from motet.sampling.capped import SizeCapped
+    from motet.sampling.dynamic import DynamicSampling
+    from motet.sampling.fixed import FixedRatio
+    from motet.sampling.linear_warmup import TemperatureWarmup
+    from motet.sampling.mt_uncertainty import MTUncertainty
+    from motet.sampling.multidds import MultiDDS
     from motet.sampling.proportional import Proportional
+    from motet.sampling.round_robin import RoundRobin
     from motet.sampling.temperature import Temperature
+    from motet.sampling.thompson import ThompsonBandit
     from motet.sampling.uniform import Uniform
+    from motet.study.comparison import compare
+    from motet.study.sweep import sweep
     from motet.tasks.classification import Classification
     from motet.tasks.generation import Generation
     from motet.tasks.language import CausalLanguage, MaskedLanguage
@@ -66,74 +88,114 @@ if TYPE_CHECKING:
     from motet.training.experiment import Experiment, Training
     from motet.training.responses import Continue, Distill, Drop, Stop
     from motet.training.run import Run, resume, train
-    from motet.training.schedules import Joint, Sequential
+    from motet.training.schedules.curriculum import Curriculum
+    from motet.training.schedules.joint import Joint
+    from motet.training.schedules.low_to_high import LowToHigh
+    from motet.training.schedules.phases import Phase, Phases
+    from motet.training.schedules.pretrain_finetune import PretrainFinetune
+    from motet.training.schedules.primary_auxiliary import PrimaryAuxiliary
+    from motet.training.schedules.primary_first import PrimaryFirst
+    from motet.training.schedules.sequential import Sequential
+    from motet.training.schedules.state_machine import StateMachine
+    from motet.training.schedules.worst_first import WorstFirst
 
 __version__ = "0.1.0"
 __all__ = [
+    "CMD",
+    "DBMTL",
     "DWA",
     "FAMO",
     "IMTLG",
     "IMTLL",
+    "KL",
     "MGDA",
+    "MMD",
     "PRESETS",
     "AlignedMTL",
+    "Annealed",
+    "BoltzmannBandit",
     "CAGrad",
     "CausalLanguage",
     "Classification",
     "CoBa",
     "ConFIG",
     "Continue",
+    "Curriculum",
     "Distill",
     "Drop",
+    "DynamicSampling",
     "DynamicTaskPrioritisation",
     "Encoder",
     "Experiment",
+    "FixedRatio",
     "FixedWeights",
     "Generation",
     "GeometricMean",
+    "GradDrop",
     "GradNorm",
     "GradVac",
     "HardSharing",
     "InverseScore",
     "InverseSize",
     "Joint",
+    "L2ToStart",
     "LogClasses",
     "LossRatio",
+    "LowToHigh",
+    "MTUncertainty",
     "MaskedLanguage",
+    "MultiDDS",
     "MultiLabel",
     "MultiTaskModel",
     "NashMTL",
     "Never",
     "Ordinal",
+    "Orthogonality",
     "PCGrad",
     "Patience",
+    "Phase",
+    "Phases",
+    "PretrainFinetune",
+    "PrimaryAuxiliary",
+    "PrimaryFirst",
     "Proportional",
     "RandomWeights",
     "Ranking",
     "Regression",
     "RevisedUncertainty",
+    "RoundRobin",
     "Run",
     "ScaleInvariant",
     "Sequential",
     "SigmoidWeights",
+    "SizeCapped",
     "SmoothTchebycheff",
+    "SoftSharing",
     "Source",
     "Spans",
+    "StateMachine",
     "Stop",
+    "Successive",
     "Sum",
+    "SupervisedContrastive",
     "Tagging",
     "Tchebycheff",
     "Temperature",
+    "TemperatureWarmup",
+    "ThompsonBandit",
     "TorchJD",
     "Training",
     "UPGrad",
     "Uncertainty",
     "Uniform",
     "UserError",
+    "WorstFirst",
     "__version__",
+    "compare",
     "load",
     "per_value",
     "resume",
+    "sweep",
     "train",
 ]
 
@@ -142,6 +204,8 @@ _HOMES = {
     "balancing.gradients.aligned": ("AlignedMTL",),
     "balancing.gradients.cagrad": ("CAGrad",),
     "balancing.gradients.conflict_free": ("ConFIG",),
+    "balancing.gradients.db_mtl": ("DBMTL",),
+    "balancing.gradients.graddrop": ("GradDrop",),
     "balancing.gradients.gradnorm": ("GradNorm",),
     "balancing.gradients.gradvac": ("GradVac",),
     "balancing.gradients.imtl_g": ("IMTLG",),
@@ -169,14 +233,34 @@ _HOMES = {
     "balancing.losses.sum": ("Sum",),
     "balancing.losses.tchebycheff": ("Tchebycheff",),
     "balancing.losses.uncertainty": ("Uncertainty",),
+    "balancing.regularisers.cmd": ("CMD",),
+    "balancing.regularisers.kl": ("KL",),
+    "balancing.regularisers.l2_to_start": ("L2ToStart",),
+    "balancing.regularisers.mmd": ("MMD",),
+    "balancing.regularisers.orthogonality": ("Orthogonality",),
+    "balancing.regularisers.soft_sharing": ("SoftSharing",),
+    "balancing.regularisers.successive": ("Successive",),
+    "balancing.regularisers.supervised_contrastive": ("SupervisedContrastive",),
     "data.per_value": ("per_value",),
     "data.sources": ("Source",),
     "encoders.loading": ("Encoder",),
     "errors": ("UserError",),
     "model": ("MultiTaskModel", "load"),
+    "sampling.annealed": ("Annealed",),
+    "sampling.boltzmann": ("BoltzmannBandit",),
+    "sampling.capped": ("SizeCapped",),
+    "sampling.dynamic": ("DynamicSampling",),
+    "sampling.fixed": ("FixedRatio",),
+    "sampling.linear_warmup": ("TemperatureWarmup",),
+    "sampling.mt_uncertainty": ("MTUncertainty",),
+    "sampling.multidds": ("MultiDDS",),
     "sampling.proportional": ("Proportional",),
+    "sampling.round_robin": ("RoundRobin",),
     "sampling.temperature": ("Temperature",),
+    "sampling.thompson": ("ThompsonBandit",),
     "sampling.uniform": ("Uniform",),
+    "study.comparison": ("compare",),
+    "study.sweep": ("sweep",),
     "tasks.classification": ("Classification",),
     "tasks.generation": ("Generation",),
     "tasks.language": ("CausalLanguage", "MaskedLanguage"),
@@ -190,7 +274,16 @@ _HOMES = {
     "training.experiment": ("Experiment", "Training"),
     "training.responses": ("Continue", "Distill", "Drop", "Stop"),
     "training.run": ("Run", "resume", "train"),
-    "training.schedules": ("Joint", "Sequential"),
+    "training.schedules.curriculum": ("Curriculum",),
+    "training.schedules.joint": ("Joint",),
+    "training.schedules.low_to_high": ("LowToHigh",),
+    "training.schedules.phases": ("Phase", "Phases"),
+    "training.schedules.pretrain_finetune": ("PretrainFinetune",),
+    "training.schedules.primary_auxiliary": ("PrimaryAuxiliary",),
+    "training.schedules.primary_first": ("PrimaryFirst",),
+    "training.schedules.sequential": ("Sequential",),
+    "training.schedules.state_machine": ("StateMachine",),
+    "training.schedules.worst_first": ("WorstFirst",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

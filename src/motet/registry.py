@@ -29,7 +29,7 @@ from motet.errors import RecipeError, nearest
 
 __all__ = ["Kind", "describe", "find", "names", "part_name", "register"]
 
-Kind = Literal["task", "sampler", "schedule", "architecture", "balance", "convergence", "response"]
+Kind = Literal["task", "sampler", "schedule", "architecture", "balance", "regulariser", "convergence", "response"]
 
 _parts: dict[tuple[str, str], type] = {}
 _names: dict[type, str] = {}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from motet import registry
 from motet.data.sources import Source
-from motet.errors import Problem, RecipeError
+from motet.errors import Problem, RecipeError, nearest
 from motet.recipe.loading import load, loads
 from motet.recipe.reading import Reader
 
@@ -73,11 +74,11 @@ def test_everything_at_once(tmp_path: Path) -> None:
         line 11  tasks.entities.type = "taging"
             is no task. Did you mean `tagging`?
         line 15  sampler.temperature
-            belongs to the type `temperature`, not to this one
+            belongs to the type `boltzmann` and `capped` and `temperature`, not to this one
         line 17  training.steps = 0
             must be at least 1
         line 18  training.temperature
-            belongs to `sampler` or `balance` or `convergence.then`, not to `training`. Move it to sampler.temperature or balance.temperature or convergence.then.temperature.
+            belongs to `sampler` or `balance` or `regularisers` or `convergence.then`, not to `training`. Move it to sampler.temperature or balance.temperature or regularisers.temperature or convergence.then.temperature.
         line 19  training.learning_rate = "fast"
             must be a number
         line 21  convergence.checks = 0
@@ -238,7 +239,7 @@ def test_tasks_that_cannot_be_read(keys: dict[str, Any], told: str) -> None:
         ("steps", "belongs to `training`, not to the top level. Move it to training.steps."),
         ("task", "unknown key. Did you mean `tasks`?"),
         ("model", "unknown key. Here it is called `encoder`."),
-        ("temperature", "belongs to `sampler` or `balance` or `convergence.then`, not to the top level"),
+        ("temperature", "belongs to `sampler` or `balance` or `regularisers` or `convergence.then`, not to the top"),
     ],
 )
 def test_strangers_at_the_top(key: str, told: str) -> None:
@@ -305,7 +306,7 @@ def test_a_reader_gives_nothing_for_what_is_wrong() -> None:
     reader = Reader()
     assert reader.part("sampler", "nothing", "sampler") is None
     assert reader.problems == [
-        Problem("sampler", "is no sampler", '"nothing"', "There are: proportional, temperature, uniform.")
+        Problem("sampler", "is no sampler", '"nothing"', nearest("nothing", registry.names("sampler")))
     ]
 
 

@@ -24,10 +24,19 @@ def test_it_is_plain_data_with_every_section() -> None:
 
 def test_every_registered_part_is_in_it() -> None:
     properties = schema()["properties"]
+    properties["regulariser"] = properties["regularisers"]["items"]
     for kind in set(KINDS.values()) - {"task", "response"}:
         assert properties[kind]["anyOf"][0]["enum"][: len(classes_of(kind))] == list(classes_of(kind))
     tasks = properties["tasks"]["additionalProperties"]
     assert [task["properties"]["type"]["const"] for task in tasks["anyOf"]] == list(classes_of("task"))
+
+
+def test_regularisers_are_a_list_of_words_and_mappings() -> None:
+    section = schema()["properties"]["regularisers"]
+    assert section["type"] == "array"
+    assert "mmd" in section["items"]["anyOf"][0]["enum"]
+    pairs = typed(section["items"], "mmd")["properties"]["tasks"]
+    assert pairs["items"]["prefixItems"] == [{"type": "string"}, {"type": "string"}]
 
 
 def test_keys_are_fields_with_their_sentences() -> None:

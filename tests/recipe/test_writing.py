@@ -54,7 +54,8 @@ def test_it_explains_every_key_once(recipe: Path) -> None:
 
 def test_it_names_the_other_types(recipe: Path) -> None:
     text = fill(recipe)
-    assert "type: uniform  # or proportional, temperature\n" in text
+    assert "type: distill  # or continue, drop, stop\n" in text
+    assert "# other types: annealed, boltzmann," in text
     assert "# other types: causal_language, generation, masked_language" in text
     assert "type: classification\n" in text
 
@@ -82,3 +83,14 @@ def test_what_holds_scalars_is_on_one_line() -> None:
 def test_what_occurs_twice_is_written_twice() -> None:
     part = {"x": 1}
     assert to_yaml({"a": part, "b": part}) == "a: {x: 1}\nb: {x: 1}\n"
+
+
+def test_regularisers_are_written_and_read_back(recipe: Path, tmp_path: Path) -> None:
+    with recipe.open("a", encoding="utf-8") as file:
+        file.write('regularisers: [l2_to_start, {type: kl, tasks: [[mood, "a: 1"]]}]\n')
+    filled = tmp_path / "filled.yaml"
+    filled.write_text(fill(recipe), encoding="utf-8")
+    assert "# losses beside those of the tasks: cmd, kl," in filled.read_text(encoding="utf-8")
+    read = load(filled).experiment
+    assert len(read.regularisers) == 2
+    assert read == load(recipe).experiment

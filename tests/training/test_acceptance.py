@@ -33,7 +33,7 @@ from motet.training.schedules import Sequential
 from motet.training.snapshots import Snapshots
 from motet.training.trainer import Trainer
 
-EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1)
+EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False)
 REWINDS: tuple[Literal["full", "weights", "none"], ...] = ("full", "weights", "none")
 
 

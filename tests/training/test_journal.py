@@ -130,3 +130,26 @@ def test_other_processes_write_nothing(make_journal: Any, tmp_path: Path) -> Non
     journal.close()
     assert journal.count == 0
     assert not (tmp_path / "events.jsonl").exists()
+
+
+def test_penalties_are_means_over_steps(make_journal: Any, tmp_path: Path) -> None:
+    journal = make_journal(2)
+    for step, penalty in ((1, 0.5), (2, 1.5)):
+        for _ in range(2):  # two batches make a step
+            journal.batch(losses(a=1.0), [chunk(a=[0])])
+        journal.penalised({"kl": torch.tensor(penalty), "mmd": torch.tensor(0.25)})
+        journal.step(step, step, NORM, 0.1, {})
+    (event,) = written(tmp_path)
+    assert event["penalties"] == {"kl": 1.0, "mmd": 0.25}
+
+
+def test_the_first_of_all_that_is_not_finite_is_told(make_journal: Any, tmp_path: Path) -> None:
+    journal = make_journal(5)
+    for step in (1, 2, 3):
+        journal.batch(losses(a=float("nan") if step == 3 else 1.0), [chunk(a=[step])])
+        journal.penalised({"kl": torch.tensor(float("inf") if step > 1 else 1.0)})
+        journal.step(step, step, NORM, 0.1, {})
+    with pytest.raises(RunError, match=r"penalty of `kl` is not finite at step 2\. The last"):
+        journal.flush(3, 3)
+    (warning,) = written(tmp_path)
+    assert (warning["code"], warning["task"], warning["step"]) == ("penalty-not-finite", None, 2)

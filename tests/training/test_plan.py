@@ -22,7 +22,7 @@ from motet.training.plan import prepare
 from motet.training.responses import Continue
 
 # Weights that hardly move give equal scores, of which the first is the peak.
-AT_ONCE = Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1)
+AT_ONCE = Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1, beyond_constant=False)
 SHARED = source(train=150)
 TASKS: dict[str, tuple[str, Task]] = {
     "tagging": ("bert", Tagging("places", source=SHARED, labels="tags")),

@@ -25,13 +25,14 @@ INDIFFERENT = ("key.bias", "of_order.linear.bias", "of_where.linear.bias")
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does(tiny_encoder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("balance", ["sum", "pcgrad"])
+def test_two_processes_do_what_one_does(tiny_encoder: Path, tmp_path: Path, balance: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    script = [str(Path(two_processes.__file__)), str(tiny_encoder), str(tmp_path / "two")]
+    script = [str(Path(two_processes.__file__)), str(tiny_encoder), str(tmp_path / "two"), balance]
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'src'}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    two, one = RunFolder(tmp_path / "two"), two_processes.train(tiny_encoder, tmp_path / "one").folder
+    two, one = RunFolder(tmp_path / "two"), two_processes.train(tiny_encoder, tmp_path / "one", balance).folder
 
     switched = events(one, "converged", "task", "step", "best_step")
     assert switched

@@ -19,7 +19,7 @@ from motet.training.distillation import SoftLabels
 from motet.training.evaluation import Predictions, predict_examples, predict_parts
 from motet.training.plan import Prepared, prepare
 
-EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, rewind="none")
+EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False, rewind="none")
 
 
 @pytest.fixture(params=["toys", "shape_toys"])

@@ -156,7 +156,7 @@ def test_the_best_mean_may_become_the_model(toys: Any) -> None:
     assert all(torch.equal(kept[key], value) for key, value in model.items())
 
 
-EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1)
+EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False)
 
 
 def test_every_shape_converges_and_is_held(shape_toys: Any) -> None:

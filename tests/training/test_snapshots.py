@@ -12,7 +12,7 @@ from motet.training.convergence import Patience
 from motet.training.responses import Distill
 from motet.training.run import Run, resume, start
 
-EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1)
+EAGER = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False)
 
 
 class Stop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def patience(teacher: Any = "recorded") -> Patience:
     """Calls the task that writes converged at its second check; the other one goes on to learn."""
     then = Distill(teacher=teacher)
     learns = {"mood": {"min_epochs": 1e6, "then": Distill()}}
-    return Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1, then=then, tasks=learns)
+    at_once = Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1, beyond_constant=False)
+    return replace(at_once, then=then, tasks=learns)
 
 
 @pytest.fixture(scope="module")

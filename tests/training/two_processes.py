@@ -1,4 +1,4 @@
-"""One toy run, for as many processes as there are: ``python two_processes.py ENCODER OUT``."""
+"""One toy run, for as many processes as there are: ``python two_processes.py ENCODER OUT BALANCE``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from tests.training.conftest import Toys, source
 
+from motet import registry
 from motet.tasks.classification import Classification
 from motet.tasks.language import MaskedLanguage
 from motet.tasks.ranking import Ranking
@@ -18,7 +19,7 @@ from motet.training.convergence import Patience
 from motet.training.run import Run, start
 
 
-def train(encoder: Path, out: Path) -> Run:
+def train(encoder: Path, out: Path, balance: str = "sum") -> Run:
     """A run in which tasks converge and are held by their soft labels."""
     shared = source()
     tasks = (
@@ -29,13 +30,15 @@ def train(encoder: Path, out: Path) -> Run:
         Spans("where", source=shared, question="other", context="passage", answers="places", stride=4),
         MaskedLanguage("words", source=shared),
     )
-    rule = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, rewind="none")
+    rule = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1, beyond_constant=False, rewind="none")
     toys = Toys(encoder, out.parent, tasks)
-    return start(toys.experiment(rule, steps=16, check_every=2, learning_rate=1e-3, decay="constant"), out)
+    part = registry.find("balance", balance)()
+    experiment = toys.experiment(rule, steps=16, check_every=2, learning_rate=1e-3, decay="constant", balance=part)
+    return start(experiment, out)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    train(Path(sys.argv[1]), Path(sys.argv[2]))
+    train(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

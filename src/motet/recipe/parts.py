@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from motet.architectures.base import Architecture
 from motet.balancing.base import Balance
+from motet.balancing.regularisers.base import Regulariser
 from motet.data.sources import Source
 from motet.encoders.loading import Encoder
 from motet.registry import Kind, find, names, part_name
@@ -30,14 +31,16 @@ from motet.tasks.base import Task
 from motet.training.convergence import PRESETS, Convergence
 from motet.training.experiment import Experiment
 from motet.training.responses import Response
-from motet.training.schedules import Schedule
+from motet.training.schedules.base import Schedule
 
 __all__ = [
     "KINDS",
     "SECTIONS",
+    "class_of_list",
     "classes_of",
     "default_name",
     "homes",
+    "kind_of_list",
     "presets",
     "sentences",
     "summary",
@@ -51,6 +54,7 @@ KINDS: dict[Any, Kind] = {
     Schedule: "schedule",
     Architecture: "architecture",
     Balance: "balance",
+    Regulariser: "regulariser",
     Convergence: "convergence",
     Response: "response",
 }
@@ -87,6 +91,19 @@ def presets(kind: Kind) -> dict[str, Any]:
     return cast(dict[str, Any], PRESETS) if kind == "convergence" else {}
 
 
+def kind_of_list(hint: Any) -> Kind | None:
+    """The kind of the parts that a field of a type holds a list of; None for any other field."""
+    inner = typing.get_args(hint)
+    return KINDS.get(inner[0]) if typing.get_origin(hint) is tuple and inner[1:] == (...,) else None
+
+
+def class_of_list(hint: Any) -> type | None:
+    """The class of the plain parts that a field of a type holds a list of; None for any other field."""
+    inner = typing.get_args(hint)
+    of_list = typing.get_origin(hint) is tuple and inner[1:] == (...,)
+    return inner[0] if of_list and dataclasses.is_dataclass(inner[0]) and isinstance(inner[0], type) else None
+
+
 def kind_of_part(cls: type) -> Kind | None:
     """The kind that a class is registered under; None for a class that is the only one of its kind."""
     return next((kind for base, kind in KINDS.items() if issubclass(cls, base)), None)
@@ -120,7 +137,8 @@ def _places() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 def _inside(place: str, hint: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """A place in a recipe and the places inside it, with every type of part that may stand there and its keys."""
-    for name, cls in classes_of(KINDS[hint]).items() if hint in KINDS else [("", hint)]:
+    kind = KINDS.get(hint) or kind_of_list(hint)
+    for name, cls in classes_of(kind).items() if kind else [("", hint)]:
         yield place, name, tuple(types_of(cls))
         for field, inner in types_of(cls).items():
             if inner in KINDS:

@@ -17,7 +17,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from motet.errors import Problem, RecipeError, UserError, nearest
-from motet.recipe.parts import KINDS, classes_of, default_name, presets, required, types_of, word_field
+from motet.recipe.parts import (
+    KINDS,
+    class_of_list,
+    classes_of,
+    default_name,
+    kind_of_list,
+    presets,
+    required,
+    types_of,
+    word_field,
+)
 from motet.recipe.strangers import stranger
 from motet.recipe.values import WrongTypeError, convert, shown
 from motet.registry import Kind, find
@@ -53,6 +63,13 @@ class Reader:
             return self.wrong(f"{place}.type", rule, data.get("type", ""), nearest("", classes_of(kind)))
         return self._chosen(kind, name, spelled, place, f"{place}.type", fixed or {})
 
+    def parts(self, kind: Kind, data: Any, place: str) -> Any:
+        """Registered parts from a list."""
+        if not isinstance(data, list):
+            return self.wrong(place, "must be a list of words and mappings with `type`", data)
+        read = [self.part(kind, spelled, f"{place}.{at}") for at, spelled in enumerate(data)]
+        return None if None in read else tuple(read)
+
     def plain(self, cls: type, data: Any, place: str) -> Any:
         """An instance of a class that is the only one of its kind, from a mapping or, where it has one, its word."""
         word = word_field(cls)
@@ -61,6 +78,13 @@ class Reader:
         if not isinstance(data, Mapping):
             return self.wrong(place, f"must be {'text or ' if word else ''}a mapping", data)
         return self.build(cls, data, place)
+
+    def plain_list(self, cls: type, data: Any, place: str) -> Any:
+        """Instances of such a class from a list."""
+        if not isinstance(data, list):
+            return self.wrong(place, "must be a list of mappings", data)
+        read = [self.plain(cls, spelled, f"{place}.{at}") for at, spelled in enumerate(data)]
+        return None if None in read else tuple(read)
 
     def build(
         self,
@@ -91,6 +115,10 @@ class Reader:
         hint = types_of(cls)[key]
         if hint in KINDS:
             return self.part(KINDS[hint], data, place, default_name(cls, key))
+        if (kind := kind_of_list(hint)) is not None:
+            return self.parts(kind, data, place)
+        if (item := class_of_list(hint)) is not None:
+            return self.plain_list(item, data, place)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             return self.plain(hint, data, place)
         read = self.typed(hint, data, place)

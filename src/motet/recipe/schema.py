@@ -8,8 +8,10 @@ from typing import Any
 from motet.data.sources import Source
 from motet.recipe.parts import (
     KINDS,
+    class_of_list,
     classes_of,
     default_name,
+    kind_of_list,
     presets,
     required,
     sentences,
@@ -47,6 +49,10 @@ def _field(cls: type, name: str) -> Schema:
     hint, description = types_of(cls)[name], sentences(cls).get(name, "")
     if hint in KINDS:
         found = _part(KINDS[hint], default_name(cls, name))
+    elif (kind := kind_of_list(hint)) is not None:
+        found = {"type": "array", "items": _part(kind, "")}
+    elif (item := class_of_list(hint)) is not None:
+        found = {"type": "array", "items": _class(item)}
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
         found = _class(hint)
     else:

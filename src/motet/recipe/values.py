@@ -11,6 +11,7 @@ Strict, as JSON is: a list may become a tuple and a whole number a number, nothi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def expectation(hint: Any) -> str:
     Example:
         >>> expectation(str | tuple[str, str]), expectation(float | None)
         ('text or a list of two texts', 'a number or null')
+        >>> expectation(tuple[tuple[str, str], ...])
+        'a list of lists of two texts'
     """
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -79,8 +82,11 @@ def expectation(hint: Any) -> str:
         return _listed([f"`{word}`" for word in inner])
     if origin is tuple and inner[-1] is not ...:
         return f"a list of {_COUNTS.get(len(inner), len(inner))} {_PLURAL[inner[0]]}"
+    if origin in (tuple, list) and dataclasses.is_dataclass(inner[0]):
+        return "a list of mappings"
     if origin in (tuple, list):
-        return f"a list of {_PLURAL[inner[0]]}"
+        plural = _PLURAL.get(inner[0]) or expectation(inner[0]).replace("a list", "lists", 1)
+        return f"a list of {plural}"
     if origin is not None:
         return "a mapping" if inner[-1] not in _PLURAL else f"a mapping from names to {_PLURAL[inner[-1]]}"
     return _SINGULAR.get(hint) or f"a {hint.__name__}"

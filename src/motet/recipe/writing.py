@@ -17,7 +17,18 @@ from motet.training.experiment import Experiment
 
 __all__ = ["fill", "to_yaml"]
 
-_ORDER = ("encoder", "sources", "tasks", "architecture", "sampler", "schedule", "balance", "convergence", "training")
+_ORDER = (
+    "encoder",
+    "sources",
+    "tasks",
+    "architecture",
+    "sampler",
+    "schedule",
+    "balance",
+    "regularisers",
+    "convergence",
+    "training",
+)
 _WIDTH = 100
 
 
@@ -52,6 +63,9 @@ class _Filling:
                 yield "tasks:"
                 for name, task in self._recipe.tasks.items():
                     yield from self._entry(name, task, 2)
+            elif section == "regularisers":
+                yield from self._comment(f"losses beside those of the tasks: {', '.join(names('regulariser'))}", "")
+                yield from self._entry(section, experiment.regularisers, 0)
             elif section != "sources":
                 yield from self._entry(section, getattr(experiment, section), 0)
             if section != _ORDER[-1] and (section != "sources" or self._recipe.sources):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from motet.balancing.base import Balancer
+from motet.balancing.gradients.geometry import conflict
 from motet.balancing.gradients.rules import Combining, Rule
 from motet.balancing.proof import require_sum
 from motet.balancing.rows import HELD, Rows, gramian
@@ -176,7 +177,7 @@ class GradientBalancer(Balancer):
         self.kept[self.rule.rows(names)] = weights.mean(dim=0).to(self.kept)
         self.weights = dict(zip(names, weights.mean(dim=0).float(), strict=True))
         if self.record:
-            self.conflict = _conflict(products.sum(dim=0), names)
+            self.conflict = conflict(products.sum(dim=0), names)
         return weights
 
     def _present(self, tasks: Iterable[str]) -> list[str]:
@@ -204,10 +205,3 @@ class GradientBalancer(Balancer):
 def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
     return torch.cat([g.reshape(-1) for g in found])
-
-
-def _conflict(products: Tensor, names: Sequence[str]) -> dict[str, object]:
-    """Lengths and cosines of gradients; null where one has no length."""
-    lengths = products.diagonal().clamp(min=0).sqrt()
-    cosines = (products / lengths / lengths[:, None]).clamp(-1, 1)
-    return {"names": list(names), "norms": lengths.tolist(), "cosines": cosines.tolist()}

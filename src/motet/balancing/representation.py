@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.cut import Cut, CutBalancer
-from motet.balancing.gradients.geometry import lengths
+from motet.balancing.gradients.geometry import conflict
 from motet.balancing.gradients.rules import Rule
 
 __all__ = ["RepresentationBalancer", "lengths_alone", "products"]
@@ -74,7 +74,7 @@ class RepresentationBalancer(CutBalancer):
             gramian = table[places][:, places]
             weights = self.rule(gramian, names, table[places, -2])
             self.kept[places] = weights.to(self.kept)
-            self.conflict = _conflict(gramian, names) if self.record else {}
+            self.conflict = conflict(gramian, names) if self.record else {}
         return set(names)
 
     def _table(self, cuts: Sequence[Cut], losses: Mapping[str, Tensor]) -> Tensor:
@@ -114,12 +114,6 @@ def lengths_alone(together: Iterable[Sequence[str]]) -> list[str]:
     """
     rule = "shares no row with another task, so that at the representation only the length of its gradient counts"
     return [f"{group[0]}: {rule}" for group in together if len(group) == 1]
-
-
-def _conflict(gramian: Tensor, names: Sequence[str]) -> dict[str, object]:
-    """Lengths and cosines of gradients; nan where one has no length."""
-    long = lengths(gramian)
-    return {"names": list(names), "norms": long.tolist(), "cosines": (gramian / long / long[:, None]).tolist()}
 
 
 def _weighted(cut: Cut, weights: Mapping[str, float]) -> Tensor:

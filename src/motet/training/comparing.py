@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from motet.balancing.gradients.base import GradientBalance
+from motet.balancing.representation import lengths_alone
 from motet.balancing.rows import Rows
 from motet.errors import Problem, RecipeError
 from motet.model import MultiTaskModel
@@ -42,7 +43,11 @@ def require_comparable(experiment: Experiment, model: MultiTaskModel, feed: Feed
 def notes(experiment: Experiment, model: MultiTaskModel, feed: Feed) -> Iterator[str]:
     """What the comparison costs, in sentences."""
     balance = experiment.balance
-    if not isinstance(balance, GradientBalance) or balance.where != "shared":
+    if not isinstance(balance, GradientBalance):
+        return
+    if balance.where == "representation" and not balance.combines:
+        yield from lengths_alone([stream.tasks for stream in feed.streams.values()])
+    if balance.where != "shared":
         return
     name, columns = part_name(balance), _columns(balance, model)
     yield (

@@ -4,10 +4,12 @@ Three things are kept apart: where gradients are taken, how they become a Gramia
 and the rule, which turns the Gramian into one weight for each gradient. The rules are here, one a file; each has a
 part for recipes and a `Weighting` for the work, and says on which scale its update is:
 
-    base.py      what rules have in common
+    base.py      what recipes of rules have in common
+    rules.py     what rules have in common
     geometry.py  what a Gramian says about its gradients: lengths, angles, dependence
     solvers.py   the two small optimisation problems that some rules pose
     orders.py    random orders that resume
+    draws.py     random numbers that resume
     torchjd.py   the door to the rules of torchjd
 
 A task whose gradient is zero has nothing to say: no rule lets it stop the others.

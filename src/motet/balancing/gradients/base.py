@@ -11,6 +11,7 @@ from motet.balancing.base import Balance, Balancer, Facts
 from motet.balancing.engine import GradientBalancer
 from motet.balancing.gradients.rules import Combining, Rule, SolverFailed, Weighting
 from motet.balancing.losses.checks import at_least, positive, require
+from motet.balancing.representation import RepresentationBalancer
 from motet.errors import Problem, nearest
 
 __all__ = ["Combining", "GradientBalance", "Groups", "Rule", "SolverFailed", "Weighting", "Where", "one_of"]
@@ -57,6 +58,8 @@ class GradientBalance(Balance):
             yield Problem("every", f"must be 1: this rule {rule} in every step", str(self.every))
         if self.combines and self.groups == "layer":
             yield Problem("groups", "must be `all`: this rule treats every parameter by itself", self.groups)
+        if self.combines and self.record:
+            yield Problem("record", "is for rules that find a weight for each task", "true")
         if self.combines and self.where == "last_layer":
             remedy = "Use `shared` or `representation`."
             yield Problem("where", "is for rules that find a weight for each task", self.where, remedy)
@@ -77,9 +80,7 @@ class GradientBalance(Balance):
         require(self.problems(list(tasks)))
         rule = self.weighting(list(tasks))
         if self.where == "representation":
-            from motet.balancing.representation import RepresentationBalancer
-
-            return RepresentationBalancer(rule, self.every)
+            return RepresentationBalancer(rule, self.every, record=self.record)
         return GradientBalancer(rule, self.where, self.every, layered=self.groups == "layer", record=self.record)
 
 

@@ -6,10 +6,12 @@ put the lengths back at the end. A zero gradient counts as one of a direction of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["RESOLUTION", "cosines", "divisors", "equal_cosines", "lengths", "rank", "square_root"]
+__all__ = ["RESOLUTION", "conflict", "cosines", "divisors", "equal_cosines", "lengths", "rank", "square_root"]
 
 RESOLUTION = 1e-7
 """What is left of a cosine: gradients are in single precision. An eigenvalue smaller than that is a zero."""
@@ -78,3 +80,15 @@ def equal_cosines(gramian: Tensor) -> Tensor:
     inverse = torch.where(values > RESOLUTION * values[-1], 1 / values, 0.0)
     parts = vectors @ (inverse * vectors.sum(dim=0))
     return torch.where(lengths(gramian) > 0, parts, 0.0)
+
+
+def conflict(gramian: Tensor, names: Sequence[str]) -> dict[str, object]:
+    """Lengths and cosines of gradients, to be written down; null where one has no length.
+
+    Example:
+        >>> conflict(torch.tensor([[4.0, 2.0], [2.0, 1.0]]), ["a", "b"])["cosines"]
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
+    long = lengths(gramian)
+    cosines = (gramian / long / long[:, None]).clamp(-1, 1)
+    return {"names": list(names), "norms": long.tolist(), "cosines": cosines.tolist()}

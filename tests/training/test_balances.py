@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.conftest import Toys
+from tests.training.conftest import Toys, source
 from torch import Tensor
 
 from motet import registry
@@ -19,6 +19,8 @@ from motet.balancing.losses.loss_ratio import LossRatio
 from motet.errors import RecipeError, RunError
 from motet.model import load
 from motet.runs import RunFolder
+from motet.tasks.classification import Classification
+from motet.tasks.regression import Regression
 from motet.training.convergence import Patience
 from motet.training.experiment import Experiment
 from motet.training.journal import Journal
@@ -72,6 +74,19 @@ def test_rows_of_different_tasks_lie_apart_where_gradients_are_compared(toys: To
     owners = {frozenset(chunk.owned) for _ in range(4) for chunk in feed.next([task.name for task in toys.tasks])}
     together = {frozenset({"mood", "count"}), frozenset({"within"}), frozenset({"places"})}
     assert (owners == together) == (balance == "pcgrad")
+
+
+def test_rows_of_one_source_lie_apart_by_who_labels_them(toys: Toys) -> None:
+    labelled = source()
+    for number, row in enumerate(labelled["train"]):
+        row["mood" if number % 2 else "count"] = None
+    tasks = (
+        Classification("mood", source=labelled, text="text", label="mood"),
+        Regression("count", source=labelled, text="text", value="count"),
+    )
+    feed = prepare(toys.experiment(balance=PCGrad(), tasks=tasks)).feed
+    for chunk in feed.next(["mood", "count"]):
+        assert len(chunk.owned) == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"batches": "single", "accumulate": 4}, {"accumulate": 2, "clip": 0.01}])

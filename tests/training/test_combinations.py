@@ -28,7 +28,7 @@ NEEDS: dict[str, Schedule] = {
     "primary_auxiliary": PrimaryAuxiliary(primary="mood"),
     "primary_first": PrimaryFirst(primary="mood", first_steps=6),
 }
-SCHEDULES = [name for name in registry.names("schedule")]
+SCHEDULES = list(registry.names("schedule"))
 ANSWERS = {"continue": Continue(), "distill": Distill()}
 
 

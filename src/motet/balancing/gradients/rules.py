@@ -105,7 +105,7 @@ class Combining(Rule):
         Raises:
             SolverFailed: a gradient is not finite.
         """
-        _check("gradient", names, torch.linalg.vector_norm(rows, dim=1))
+        _check("gradient", names, torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
         return self.combine(rows, names, losses)
 
 

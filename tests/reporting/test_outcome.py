@@ -105,6 +105,20 @@ def test_what_became_of_a_converged_task(then: str, words: str) -> None:
     assert outcome.headline(history).endswith(words)
 
 
+def test_a_task_that_waited_to_the_end_has_not_begun() -> None:
+    names = ["a", "b"]
+    tasks = [{"name": name, "metric": "m", "higher_is_better": True} for name in names]
+    history = read(
+        [
+            {"event": "plan", "steps": 9, "tasks": tasks},
+            {"event": "check", "step": 9, "logical": 9, "states": {"a": "learning", "b": "waiting"}},
+            {"event": "end", "step": 9, "reason": "steps"},
+        ]
+    )
+    assert outcome.state_in_words(history, history.tasks["b"]) == "not begun"
+    assert outcome.headline(history) == "2 tasks, 1 still learning when the budget ended, 1 not begun"
+
+
 def test_the_story_names_what_fell_and_what_was_thrown_away() -> None:
     told = " ".join(outcome.story(read(believable_run())))
     assert "The model is the last weights, step 3,000." in told

@@ -144,6 +144,8 @@ def state_in_words(history: History, task: TaskHistory) -> str:
     if task.state in ("converged", "dropped"):
         then = task.switch.then if task.switch else ""
         return CONVERGED.get(then, "converged, dropped" if task.state == "dropped" else "converged")
+    if task.state == "waiting":
+        return "not begun"
     if task.state == "capped" or history.ended:
         return "still learning"
     return "learning" if history.step else "planned"
@@ -167,7 +169,7 @@ def _so_far(history: History, tasks: str) -> str:
 
 
 def _ordered(states: Counter[str]) -> list[tuple[str, int]]:
-    order = [*CONVERGED.values(), "converged", "still learning", "learning"]
+    order = [*CONVERGED.values(), "converged", "still learning", "learning", "not begun"]
     return sorted(states.items(), key=lambda item: order.index(item[0]))
 
 

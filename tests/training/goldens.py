@@ -46,8 +46,9 @@ def curves(toys: Toys) -> dict[str, dict[str, list[float]]]:
 def curve(toys: Toys, schedule: str, sampler: str, balance: str, answer: str) -> dict[str, list[float]]:
     rule = Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1, beyond_constant=False, then=_ANSWERS[answer])
     parts: dict[str, Any] = {
-        kind: registry.find(kind, name)()
-        for kind, name in (("schedule", schedule), ("sampler", sampler), ("balance", balance))
+        "schedule": registry.find("schedule", schedule)(),
+        "sampler": registry.find("sampler", sampler)(),
+        "balance": registry.find("balance", balance)(),
     }
     run = toys.run(rule, steps=12, check_every=3, seed=5, **parts)
     steps = [event["losses"] for event in run.folder.events() if event["event"] == "step"]

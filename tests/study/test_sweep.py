@@ -167,6 +167,7 @@ def wait_for(there: Callable[[], object], process: subprocess.Popen[str] | None 
     assert there()
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_signals_are_passed_on_once(project: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     told: list[str] = []

@@ -58,6 +58,7 @@ def test_an_interrupted_run_goes_on_exactly(dropout_toys: Any, step: int) -> Non
         resume(out, experiment)
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_a_second_ctrl_c_is_not_held_back(toys: Any) -> None:
     def twice(event: Event) -> None:
         if event["event"] == "step":

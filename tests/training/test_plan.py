@@ -15,11 +15,13 @@ from motet.tasks.base import Task
 from motet.tasks.classification import Classification
 from motet.tasks.generation import Generation
 from motet.tasks.language import CausalLanguage
+from motet.tasks.regression import Regression
 from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 from motet.training.convergence import Never, Patience
 from motet.training.plan import prepare
 from motet.training.responses import Continue
+from motet.training.trainer import facts
 
 # Weights that hardly move give equal scores, of which the first is the peak.
 AT_ONCE = Patience(checks=1, epochs=0.0, min_epochs=0.0, smooth=1, beyond_constant=False)
@@ -89,3 +91,11 @@ def test_the_plan_tells_who_labels_what(toys: Toys) -> None:
     assert shared["splits"]["train"] == {"rows": 20, "labelled": {"mood": 15, "count": 20}, "carrying": [0, 5, 15]}
     assert list(shared["splits"]) == ["train", "validation", "test"]
     assert (alone["tasks"], alone["pattern"]) == (["within"], "disjoint")
+
+
+@pytest.mark.parametrize(("monitor", "higher"), [("", True), ("rmse", False)])
+def test_what_is_known_of_a_score_goes_by_the_metric_that_judges(toys: Toys, monitor: str, higher: bool) -> None:
+    tasks = (Regression("count", source=SHARED, value="count"),)
+    experiment = toys.experiment(Patience(monitor=monitor), tasks=tasks)
+    known = facts(prepare(experiment).corpus, experiment.convergence)
+    assert known["count"].higher_is_better is higher

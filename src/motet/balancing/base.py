@@ -20,7 +20,7 @@ class Facts:
     Args:
         examples: how many it has to learn from.
         classes: how many it chooses between; 0 where it chooses between none.
-        higher_is_better: whether its headline score grows as the task is learned.
+        higher_is_better: whether the score that it is judged by grows as the task is learned.
     """
 
     examples: int = 1

@@ -71,7 +71,9 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     tokenizer = load_tokenizer(experiment.encoder, locate(experiment.encoder))
     corpus = load_corpus(experiment.tasks, tokenizer, experiment.encoder.max_length, folder)
     _require_splits(corpus)
-    experiment = replace(experiment, schedule=experiment.schedule.resolve(facts(corpus), training.seed))
+    experiment = replace(
+        experiment, schedule=experiment.schedule.resolve(facts(corpus, experiment.convergence), training.seed)
+    )
     validation = corpus.examples("validation")
     few = {task: examples.take(training.validation_rows, training.seed) for task, examples in validation.items()}
     corpus = replace(corpus, splits={**corpus.splits, "validation": few})

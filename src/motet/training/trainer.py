@@ -18,9 +18,12 @@ from motet.balancing.gradients.rules import SolverFailed
 from motet.data.batches import Chunk
 from motet.data.corpus import Corpus
 from motet.errors import RunError
+from motet.metrics.base import METRICS
 from motet.model import MultiTaskModel
 from motet.registry import part_name
+from motet.training.baselines import monitored
 from motet.training.comparing import shared_parameters
+from motet.training.convergence import Convergence
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
@@ -87,8 +90,9 @@ class Trainer:
         self.penalties = Penalties(experiment.regularisers, model, devices)
         representations = Representations(model) if self.penalties.reads else None
         self.objective = Objective(model, devices, representations=representations)
-        self.scheduler = experiment.schedule.build(facts(corpus), experiment.training.seed)
-        self.balancer = experiment.balance.build(facts(corpus)).to(devices.device)
+        known = facts(corpus, experiment.convergence)
+        self.scheduler = experiment.schedule.build(known, experiment.training.seed)
+        self.balancer = experiment.balance.build(known).to(devices.device)
         self.balancer.total, self.balancer.processes = devices.sum, devices.count
         shared = shared_parameters(model)
         trunk = model.arrangement.trunk
@@ -260,11 +264,15 @@ def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
-def facts(corpus: Corpus) -> dict[str, Facts]:
+def facts(corpus: Corpus, convergence: Convergence) -> dict[str, Facts]:
     """What balances and schedules may know about tasks before the first step."""
     train = corpus.examples("train")
     return {
-        name: Facts(len(train[name]), task.outputs if task.level in ("text", "word") else 0, task.higher_is_better)
+        name: Facts(
+            examples=len(train[name]),
+            classes=task.outputs if task.level in ("text", "word") else 0,
+            higher_is_better=METRICS[monitored(task, convergence.of(name))].higher_is_better,
+        )
         for name, task in corpus.tasks.items()
     }
 

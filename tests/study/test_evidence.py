@@ -15,6 +15,7 @@ from motet.metrics.tagging import tagging
 from motet.study.evidence import evidence_of, resampled_alike
 from motet.study.formulas import Evidence
 from motet.tasks.base import Answers
+from motet.tasks.ranking import Ranking
 from motet.tasks.tagging import Tagging
 
 CASES = [(shape, metric) for shape, example in EXAMPLES.items() for metric in example.task.metrics]
@@ -74,6 +75,18 @@ def test_answers_that_are_not_finite_are_not_drawn_again(shape: str) -> None:
     answers = batch.answers(EXAMPLES[shape])
     ruined = replace(answers, values=np.full(answers.values.shape, np.nan))
     assert not resampled_alike(evidence_of(batch.task, ruined, batch.truths), float("nan"))
+
+
+@pytest.mark.parametrize("metric", Ranking.metrics)
+def test_grades_below_the_one_that_counts_do_not(metric: str) -> None:
+    task = Ranking("order", source="rows", highest=2.0, relevant=2.0, metric=metric)
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 4)
+    targets = [np.asarray([grade / 2], dtype=np.float32) for grade in random.integers(3, size=48)]
+    targets[:4] = [np.asarray([0.5], dtype=np.float32)] * 4  # a query in which nothing is relevant but to `ndcg`
+    answers = Answers(random.normal(size=(48, 1)), np.ones(48, dtype=int), groups)
+    evidence = evidence_of(task, answers, targets)
+    assert resampled_alike(evidence, task.score(answers, targets)[metric].value)
 
 
 TAGS = ("O", "B-x", "I-x", "E-x", "S-x", "B-y", "I-y", "B", "I", "NOUN", "VERB")

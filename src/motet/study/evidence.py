@@ -165,11 +165,14 @@ def _parts(tag: str) -> tuple[str, tuple[bool, str]]:
 
 
 def _ranking(task: Ranking, answers: Answers, targets: Targets) -> Evidence:
-    scores, relevance = answers.values[:, 0], _flat(targets) * (task.highest or 1.0)
+    scores, relevance = answers.values[:, 0], task.grades(targets)
     groups = answers.examples if answers.groups is not None else list(np.arange(len(relevance))[:, None])
-    found = [ranking(scores[rows], relevance[rows], np.zeros(len(rows)))[task.headline].value for rows in groups]
-    counts = [float((relevance[rows] > 0).any()) for rows in groups]
-    return Evidence.of("ratio", [[value * count, count] for value, count in zip(found, counts, strict=True)])
+    found = [
+        ranking(scores[rows], relevance[rows], np.zeros(len(rows)), task.relevant)[task.headline] for rows in groups
+    ]
+    least = 0.0 if task.headline == "ndcg" else task.relevant
+    counts = [float(((relevance[rows] > 0) & (relevance[rows] >= least)).any()) for rows in groups]
+    return Evidence.of("ratio", [[score.value * count, count] for score, count in zip(found, counts, strict=True)])
 
 
 def _spans(task: Spans, answers: Answers, targets: Targets) -> Evidence:

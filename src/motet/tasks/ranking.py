@@ -165,10 +165,14 @@ class Ranking(Task):
         ]
 
     def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
-        # kept as float32 shares of the highest, these are whole grades again in float32 alone
-        relevance = (np.concatenate([np.zeros(0), *targets]) * self._highest).astype(np.float32)
+        relevance = self.grades(targets)
         groups = np.arange(len(relevance)) if answers.groups is None else answers.groups
         return ranking(answers.values[:, 0], relevance, groups, self.relevant)
+
+    def grades(self, targets: Sequence[np.ndarray]) -> np.ndarray:
+        """The relevance of every candidate, from encoded answers."""
+        # kept as float32 shares of the highest, these are whole grades again in float32 alone
+        return (np.concatenate([np.zeros(0), *targets]) * self._highest).astype(np.float32)
 
     @property
     def _highest(self) -> float:

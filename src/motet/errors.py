@@ -11,10 +11,22 @@ Everything else is a fault of motet and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["DataError", "Problem", "RecipeError", "RunError", "UserError", "nearest"]
+__all__ = [
+    "DataError",
+    "Problem",
+    "RecipeError",
+    "RunError",
+    "UserError",
+    "at_least",
+    "nearest",
+    "positive",
+    "require",
+    "share",
+]
 
 
 @dataclass(frozen=True)
@@ -102,3 +114,41 @@ def nearest(name: str, options: Iterable[str], remedy: str = "") -> str:
         return remedy or "There are none."
     shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
     return f"There are: {shown}."
+
+
+def require(problems: Iterable[Problem]) -> None:
+    """Refuse options with problems.
+
+    Raises:
+        RecipeError: there are some.
+    """
+    found = list(problems)
+    if found:
+        raise RecipeError(found)
+
+
+def positive(**options: float) -> Iterator[Problem]:
+    """Options that are not finite and above 0.
+
+    Example:
+        >>> print(*positive(temperature=0.0, every=5))
+        temperature = 0.0
+            must be a positive number
+    """
+    for name, value in options.items():
+        if not 0 < value < math.inf:
+            yield Problem(name, "must be a positive number", str(value))
+
+
+def at_least(least: float, **options: float) -> Iterator[Problem]:
+    """Options that are not finite or below a bound."""
+    for name, value in options.items():
+        if not least <= value < math.inf:
+            yield Problem(name, f"must be a number of at least {least}", str(value))
+
+
+def share(**options: float) -> Iterator[Problem]:
+    """Options that are not above 0 and at most 1."""
+    for name, value in options.items():
+        if not 0 < value <= 1:
+            yield Problem(name, "must be above 0 and at most 1", str(value))

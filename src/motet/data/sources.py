@@ -27,7 +27,7 @@ from motet.data.hub import read_hub, spell_class_labels
 from motet.data.memory import is_table, read_memory
 from motet.data.splits import ID, SPLITS, Part, agree, digest, identify
 from motet.data.spool import spool_hub
-from motet.errors import DataError, Problem, RecipeError, nearest
+from motet.errors import DataError, Problem, nearest, require
 
 __all__ = ["Source", "Table", "as_source", "quietly", "read", "values"]
 
@@ -71,9 +71,7 @@ class Source:
     streaming: bool = False
 
     def __post_init__(self) -> None:
-        problems = list(self.problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self.problems())
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the arguments, whatever lies at the path."""

@@ -32,7 +32,7 @@ from transformers import (
 from motet.encoders.families import Family, cut, family_of, is_half, positions_of
 from motet.encoders.silence import silently
 from motet.encoders.trunk import Trunk
-from motet.errors import Problem, RecipeError
+from motet.errors import Problem, RecipeError, require
 
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_tokenizer", "load_trunk", "locate"]
 
@@ -72,9 +72,7 @@ class Encoder:
     from_scratch: bool = False
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self._problems())
 
     def _problems(self) -> Iterable[Problem]:
         if not self.name:

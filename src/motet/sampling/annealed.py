@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from motet.errors import require, share
 from motet.registry import register
 from motet.sampling.base import Epoch, normalised
-from motet.sampling.checks import require, share
 from motet.sampling.formulas import ByEpoch
 
 __all__ = ["Annealed"]

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motet.errors import Problem
+from motet.errors import Problem, positive, require, share
 from motet.registry import register
 from motet.sampling.arms import Arms
 from motet.sampling.base import Epoch, Mixing, Sampler, Supply, normalised
-from motet.sampling.checks import named_task, positive, require, share
+from motet.sampling.checks import named_task
 
 if TYPE_CHECKING:
     from motet.tasks.base import Task

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from motet.errors import positive, require
 from motet.registry import register
 from motet.sampling.base import normalised
-from motet.sampling.checks import positive, require
 from motet.sampling.formulas import BySize
 
 __all__ = ["SizeCapped"]

@@ -1,47 +1,16 @@
-"""Checks of options that several samplers share.
-
->>> print(*positive(temperature=0.0, rate=0.5))
-temperature = 0.0
-    must be a positive number
-"""
+"""Checks of options that name tasks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from motet.errors import Problem, RecipeError, nearest
+from motet.errors import Problem, nearest
 
 if TYPE_CHECKING:
     from motet.tasks.base import Task
 
-__all__ = ["named_task", "one_per_task", "positive", "require", "share"]
-
-
-def require(problems: Iterable[Problem]) -> None:
-    """Refuse options with problems.
-
-    Raises:
-        RecipeError: there are some.
-    """
-    found = list(problems)
-    if found:
-        raise RecipeError(found)
-
-
-def positive(**options: float) -> Iterator[Problem]:
-    """Options that are not finite and above 0."""
-    for name, value in options.items():
-        if not 0 < value < math.inf:
-            yield Problem(name, "must be a positive number", str(value))
-
-
-def share(**options: float) -> Iterator[Problem]:
-    """Options that are not above 0 and at most 1."""
-    for name, value in options.items():
-        if not 0 < value <= 1:
-            yield Problem(name, "must be above 0 and at most 1", str(value))
+__all__ = ["named_task", "one_per_task"]
 
 
 def one_per_task(option: str, given: Mapping[str, float], tasks: Sequence[Task]) -> Iterator[Problem]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motet.errors import Problem
+from motet.errors import Problem, positive, require
 from motet.registry import register
 from motet.sampling.base import Epoch, Mixing, Sampler, Supply, normalised
-from motet.sampling.checks import one_per_task, positive, require
+from motet.sampling.checks import one_per_task
 
 if TYPE_CHECKING:
     from motet.tasks.base import Task

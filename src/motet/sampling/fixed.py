@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from motet.errors import Problem
+from motet.errors import Problem, require
 from motet.registry import register
 from motet.sampling.base import Mixing, Sampler, Supply, normalised
-from motet.sampling.checks import one_per_task, require
+from motet.sampling.checks import one_per_task
 from motet.sampling.formulas import Formula
 
 if TYPE_CHECKING:

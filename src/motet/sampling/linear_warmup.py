@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from motet.errors import Problem
+from motet.errors import Problem, positive, require
 from motet.registry import register
 from motet.sampling.base import Epoch, normalised
-from motet.sampling.checks import positive, require
 from motet.sampling.formulas import ByEpoch
 
 __all__ = ["TemperatureWarmup"]

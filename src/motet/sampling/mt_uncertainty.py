@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from motet.errors import Problem
+from motet.errors import Problem, require
 from motet.registry import part_name, register
 from motet.sampling.base import Epoch, Mixing, Sampler, Supply
-from motet.sampling.checks import require
 
 if TYPE_CHECKING:
     from motet.tasks.base import Task

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from motet.errors import Problem
+from motet.errors import Problem, positive, require
 from motet.registry import register
 from motet.sampling.base import Epoch, Mixing, Sampler, Supply
-from motet.sampling.checks import positive, require
 
 __all__ = ["MultiDDS"]
 

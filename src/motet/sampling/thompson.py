@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import betainc
 
-from motet.errors import Problem
+from motet.errors import Problem, positive, require, share
 from motet.registry import register
 from motet.sampling.arms import Arms
 from motet.sampling.base import Epoch, Mixing, Sampler, Supply, normalised
-from motet.sampling.checks import named_task, positive, require, share
+from motet.sampling.checks import named_task
 
 if TYPE_CHECKING:
     from motet.tasks.base import Task

@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
-from motet.errors import Problem, RecipeError, nearest
+from motet.errors import Problem, nearest, require
 from motet.metrics.base import METRICS, Score
 
 __all__ = ["Answers", "Inputs", "Level", "Scores", "Task"]
@@ -110,9 +110,7 @@ class Task(ABC):
     recordable: ClassVar[bool] = True  # whether a row is read in the same way in every step
 
     def __post_init__(self) -> None:
-        problems = list(self.problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self.problems())
 
     def problems(self) -> Iterable[Problem]:
         """What is wrong with the arguments, whatever the data."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from motet.errors import Problem, RecipeError, nearest
+from motet.errors import Problem, RecipeError, nearest, require
 from motet.registry import register
 from motet.training.responses import Distill, Response
 
@@ -105,9 +105,7 @@ class Patience(Convergence):
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self._problems())
 
     def _problems(self) -> Iterable[Problem]:
         for name, least in (("checks", 1), ("smooth", 1), ("epochs", 0), ("min_epochs", 0), ("reopen", 0)):

@@ -13,7 +13,7 @@ from motet.balancing.losses.sum import Sum
 from motet.balancing.regularisers.base import Regulariser
 from motet.data.sources import as_source
 from motet.encoders.loading import Encoder
-from motet.errors import Problem, RecipeError
+from motet.errors import Problem, RecipeError, require
 from motet.registry import describe, part_name
 from motet.sampling.base import Sampler
 from motet.sampling.temperature import Temperature
@@ -77,9 +77,7 @@ class Training:
     log_every: int = 10
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self._problems())
 
     def _problems(self) -> Iterable[Problem]:
         for name in ("steps", "tokens_per_batch", "accumulate", "check_every", "validation_rows", "log_every"):

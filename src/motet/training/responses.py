@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from motet.errors import Problem, RecipeError
+from motet.errors import Problem, require
 from motet.registry import register
 
 __all__ = ["Continue", "Distill", "Drop", "Response", "Stop"]
@@ -53,9 +53,7 @@ class Distill(Response):
     anneal: bool = False
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise RecipeError(problems)
+        require(self._problems())
 
     def _problems(self) -> Iterable[Problem]:
         if not self.weight > 0:

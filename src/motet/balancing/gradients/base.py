@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Literal, get_args
 from motet.balancing.base import Balance, Balancer, Facts
 from motet.balancing.engine import GradientBalancer
 from motet.balancing.gradients.rules import Combining, Rule, SolverFailed, Weighting
-from motet.balancing.losses.checks import at_least, positive, require
 from motet.balancing.representation import RepresentationBalancer
-from motet.errors import Problem, nearest
+from motet.errors import Problem, at_least, nearest, positive, require
 
 __all__ = ["Combining", "GradientBalance", "Groups", "Rule", "SolverFailed", "Weighting", "Where", "one_of"]
 

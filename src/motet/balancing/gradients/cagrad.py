@@ -13,8 +13,7 @@ from torch import Tensor
 from motet.balancing.gradients.base import GradientBalance, Weighting
 from motet.balancing.gradients.geometry import RESOLUTION, square_root
 from motet.balancing.gradients.solvers import multipliers, shortest
-from motet.balancing.losses.checks import at_least
-from motet.errors import Problem
+from motet.errors import Problem, at_least
 from motet.registry import register
 
 __all__ = ["CAGrad"]

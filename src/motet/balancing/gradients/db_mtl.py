@@ -11,9 +11,8 @@ from torch import Tensor
 
 from motet.balancing.gradients.base import GradientBalance
 from motet.balancing.gradients.rules import Combining, SolverFailed
-from motet.balancing.losses.checks import at_least, positive
 from motet.balancing.losses.weighting import FLOOR
-from motet.errors import Problem
+from motet.errors import Problem, at_least, positive
 from motet.registry import register
 
 __all__ = ["DBMTL"]

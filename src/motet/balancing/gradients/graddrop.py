@@ -14,8 +14,8 @@ from motet.balancing.cut import Cut, CutBalancer
 from motet.balancing.gradients.base import GradientBalance, Where, one_of
 from motet.balancing.gradients.draws import Draws
 from motet.balancing.gradients.rules import Combining
-from motet.balancing.losses.checks import no_strangers, require
-from motet.errors import Problem
+from motet.balancing.losses.checks import no_strangers
+from motet.errors import Problem, require
 from motet.registry import register
 
 __all__ = ["GradDrop", "shares"]

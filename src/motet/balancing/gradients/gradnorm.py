@@ -12,9 +12,8 @@ from torch import Tensor
 from motet.balancing.gradients.base import GradientBalance, Weighting, Where, one_of
 from motet.balancing.gradients.geometry import lengths
 from motet.balancing.losses.adam import Adam
-from motet.balancing.losses.checks import at_least, positive
 from motet.balancing.losses.weighting import FLOOR
-from motet.errors import Problem
+from motet.errors import Problem, at_least, positive
 from motet.registry import register
 
 __all__ = ["GradNorm"]

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from motet.balancing.gradients.base import GradientBalance, SolverFailed, Weighting
 from motet.balancing.gradients.geometry import RESOLUTION, cosines, divisors, lengths
-from motet.balancing.losses.checks import positive
-from motet.errors import Problem
+from motet.errors import Problem, positive
 from motet.registry import register
 
 __all__ = ["NashMTL"]

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import at_least, require
 from motet.balancing.losses.weighting import LossBalance, LossBalancer, WeightedSum
-from motet.errors import Problem
+from motet.errors import Problem, at_least, require
 from motet.registry import register
 
 __all__ = ["DynamicTaskPrioritisation"]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from motet.balancing.base import Facts
 from motet.balancing.losses.adam import Adam
-from motet.balancing.losses.checks import at_least, positive, require
 from motet.balancing.losses.logarithms import logarithms
 from motet.balancing.losses.weighting import FLOOR, LossBalance, LossBalancer, stacked
+from motet.errors import at_least, positive, require
 from motet.registry import register
 
 __all__ = ["FAMO"]

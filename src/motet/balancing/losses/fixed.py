@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import at_least, no_strangers, require
+from motet.balancing.losses.checks import no_strangers
 from motet.balancing.losses.constant import ConstantWeights
 from motet.balancing.losses.weighting import LossBalance, LossBalancer
-from motet.errors import Problem
+from motet.errors import Problem, at_least, require
 from motet.registry import register
 
 __all__ = ["FixedWeights"]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import at_least, no_strangers, positive, require
+from motet.balancing.losses.checks import no_strangers
 from motet.balancing.losses.weighting import FLOOR, LossBalance, LossBalancer, WeightedSum
-from motet.errors import Problem
+from motet.errors import Problem, at_least, positive, require
 from motet.registry import register
 
 __all__ = ["InverseScore"]

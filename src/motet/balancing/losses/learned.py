@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from motet.balancing.losses.adam import Adam
-from motet.balancing.losses.checks import positive, require
 from motet.balancing.losses.weighting import LossBalance, LossBalancer, stacked
-from motet.errors import Problem
+from motet.errors import Problem, positive, require
 
 __all__ = ["LearnedScales", "ScaleLearner"]
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import require
 from motet.balancing.losses.weighting import FLOOR, LossBalance, LossBalancer, WeightedSum, stacked
-from motet.errors import Problem, nearest
+from motet.errors import Problem, nearest, require
 from motet.registry import register
 
 __all__ = ["LossRatio"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import positive, require
 from motet.balancing.losses.logarithms import logarithms
 from motet.balancing.losses.weighting import FLOOR, LossBalance, LossBalancer
+from motet.errors import positive, require
 from motet.registry import register
 
 __all__ = ["ScaleInvariant"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import at_least, positive, require
 from motet.balancing.losses.weighting import FLOOR, LossBalance, LossBalancer, stacked
+from motet.errors import at_least, positive, require
 from motet.registry import register
 
 __all__ = ["SmoothTchebycheff"]

@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from motet.balancing.losses.checks import at_least, require
-from motet.errors import Problem
+from motet.errors import Problem, at_least, require
 
 __all__ = ["Features", "Parameters", "Penalty", "Regulariser"]
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motet.balancing.losses.checks import at_least
 from motet.balancing.regularisers.pairs import Matching
-from motet.errors import Problem
+from motet.errors import Problem, at_least
 from motet.registry import register
 
 __all__ = ["CMD"]

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motet.balancing.losses.checks import at_least
 from motet.balancing.regularisers.base import Features, Parameters, Penalty, Regulariser
 from motet.balancing.regularisers.snapshot import Snapshot
-from motet.errors import Problem
+from motet.errors import Problem, at_least
 from motet.registry import register
 
 __all__ = ["L2ToStart"]

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motet.balancing.losses.checks import positive
 from motet.balancing.regularisers.pairs import Matching
 from motet.balancing.regularisers.vectors import squared_distances
-from motet.errors import Problem
+from motet.errors import Problem, positive
 from motet.registry import register
 
 __all__ = ["MMD"]

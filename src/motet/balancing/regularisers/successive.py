@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.losses.checks import at_least
 from motet.balancing.regularisers.base import Features, Parameters, Penalty, Regulariser
 from motet.balancing.regularisers.snapshot import Snapshot
-from motet.errors import Problem
+from motet.errors import Problem, at_least
 from motet.registry import register
 
 __all__ = ["Successive"]

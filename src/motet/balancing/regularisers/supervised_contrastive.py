@@ -9,10 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from motet.balancing.losses.checks import positive
 from motet.balancing.regularisers.base import Features, Parameters, Penalty, Regulariser
 from motet.balancing.regularisers.vectors import directions
-from motet.errors import Problem, nearest
+from motet.errors import Problem, nearest, positive
 from motet.registry import register
 
 __all__ = ["SupervisedContrastive"]

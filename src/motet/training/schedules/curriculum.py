@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import positive, require
-from motet.errors import Problem
+from motet.errors import Problem, positive, require
 from motet.registry import register
 from motet.training.schedules.base import Moment, Schedule, Scheduler
 from motet.training.schedules.orders import every_task_once, in_order, known, until

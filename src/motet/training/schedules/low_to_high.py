@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from motet.balancing.losses.checks import at_least, require
-from motet.errors import Problem
+from motet.errors import Problem, at_least, require
 from motet.registry import register
 from motet.training.schedules.base import Moment, Timetable
 from motet.training.schedules.orders import every_task_once, in_order

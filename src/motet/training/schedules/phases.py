@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import require
-from motet.errors import Problem
+from motet.errors import Problem, require
 from motet.registry import register
 from motet.training.schedules.base import Moment, Schedule, Scheduler
 from motet.training.schedules.orders import known

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import require
-from motet.errors import Problem
+from motet.errors import Problem, require
 from motet.registry import register
 from motet.training.schedules.base import Schedule, Scheduler
 from motet.training.schedules.orders import known

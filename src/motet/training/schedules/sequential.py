@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from motet.balancing.base import Facts
-from motet.balancing.losses.checks import at_least, require
-from motet.errors import Problem
+from motet.errors import Problem, at_least, require
 from motet.registry import register
 from motet.training.schedules.base import Moment, Timetable
 from motet.training.schedules.orders import Order, every_task_once, in_order, ordered, until

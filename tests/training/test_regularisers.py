@@ -319,7 +319,7 @@ def test_a_process_of_several_counts_by_its_share(toys: Toys) -> None:
     for penalties in (alone, one_of_two):
         prepared.model.zero_grad()
         penalties.begin(0, ["a", "b"])
-        penalties.of_batch(rows, 1.0)
+        penalties.of_batch(rows, {}, 1.0)
         penalties.backward()
     for name, value in alone.values.items():
         assert value > 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
+from motet.architectures.heads import Heads
 from motet.data.batches import Chunk
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem
@@ -17,22 +19,47 @@ __all__ = ["Architecture", "Arrangement"]
 
 
 class Arrangement(nn.Module, ABC):
-    """The modules of one model: the trunk and whatever answers the tasks."""
+    """The modules of one model: the trunk and whatever answers the tasks.
 
+    Attributes:
+        one_pass: whether the trunk reads a chunk as it is, once, and heads read what it returns. Balances of the
+            representation and regularisers that compare representations need it.
+        trunk: reads texts.
+        heads: answer the tasks.
+        extras: what the architecture adds to the losses, each a mean over the rows of the chunk that was read last;
+            filled while training alone.
+    """
+
+    one_pass: ClassVar[bool] = True
     trunk: Trunk
+    heads: Heads
+    extras: dict[str, Tensor]
+
+    def __init__(self, trunk: Trunk, heads: Heads) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = heads
+        self.extras = {}
 
     @abstractmethod
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         """Logits ``[units, outputs]`` of every task that owns rows of the chunk, its units in row order."""
+
+    def begin(self, step: int, steps: int) -> None:
+        """Hear which of how many logical steps comes next; what changes with time depends on nothing else."""
 
     def write(self, chunk: Chunk, task: Task) -> list[np.ndarray]:
         """The sub-words that a task writes for the rows it owns in a chunk."""
         rows = chunk.owned[task.name].rows
         return self.trunk.generate(chunk.tokens[rows], chunk.mask[rows], longest=task.longest, beams=task.beams)
 
-    @abstractmethod
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
         """The parameters that serve one task alone."""
+        return self.heads.of(task)
+
+    def pretrained_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that learn at the rate of the trunk, because they begin as a part of one."""
+        return self.trunk.parameters()
 
 
 class Architecture(ABC):

@@ -27,18 +27,28 @@ class Heads(nn.ModuleDict):
         tasks: resolved tasks by name.
         pooling: how a text becomes one vector.
         dropout: share of the features dropped while training.
+        widths: size of what the head of a task reads, where it is not that of the states of the trunk.
     """
 
-    def __init__(self, trunk: Trunk, tasks: Mapping[str, Task], *, pooling: Pooling, dropout: float) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        tasks: Mapping[str, Task],
+        *,
+        pooling: Pooling,
+        dropout: float,
+        widths: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         pooling = by_family(pooling, trunk.family)
         self._levels = {name: task.level for name, task in tasks.items()}
         for name, task in tasks.items():
+            width = (widths or {}).get(name, trunk.width)
             if task.level == "masked":
-                self[key(name)] = LanguageHead(trunk.width, trunk.vocabulary, embedding=trunk.embeddings.embedding_dim)
+                self[key(name)] = LanguageHead(width, trunk.vocabulary, embedding=trunk.embeddings.embedding_dim)
             elif task.level in ("text", "word"):
                 self[key(name)] = Head(
-                    task.level, trunk.width, task.outputs, pooling=pooling, dropout=dropout, learnt=task.learnt
+                    task.level, width, task.outputs, pooling=pooling, dropout=dropout, learnt=task.learnt
                 )
 
     def answer(self, name: str, trunk: Trunk, states: Tensor | None, chunk: Chunk) -> Tensor:
@@ -71,6 +81,10 @@ class Heads(nn.ModuleDict):
     def reads(self, trunk: Trunk, chunk: Chunk) -> bool:
         """Whether any task needs the states of a chunk; a decoder reads rows together with what it writes."""
         return trunk.family != "decoder" or any(self._levels[name] != "sequence" for name in chunk.owned)
+
+    def writes(self, name: str) -> bool:
+        """Whether a task has no head here, because it writes or guesses what comes next with the trunk."""
+        return key(name) not in self
 
     def of(self, name: str) -> Iterator[nn.Parameter]:
         """The parameters of one task's head."""

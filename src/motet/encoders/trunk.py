@@ -39,6 +39,13 @@ class States:
             raise ValueError("the states of every layer have to be asked for")
         return self.layers[layer]
 
+    def at(self, rows: Tensor) -> States:
+        """The states of some rows, ``[rows]`` of positions."""
+        if len(rows) == len(self.last) and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
+            return self
+        layers = None if self.layers is None else tuple(layer[rows] for layer in self.layers)
+        return States(self.last[rows], layers)
+
 
 class Trunk(nn.Module):
     """A transformer without task-specific modules.
@@ -108,10 +115,23 @@ class Trunk(nn.Module):
         return cast(nn.Embedding, self.model.get_input_embeddings())
 
     @property
-    def last_layer(self) -> nn.Module:
-        """The last layer of the part that reads texts."""
+    def layers(self) -> nn.ModuleList:
+        """The layers of the part that reads texts, the first one first.
+
+        Raises:
+            LookupError: the model has no such list, as where one layer is passed several times (ALBERT).
+        """
         stacks = (module for module in self._reader.modules() if isinstance(module, nn.ModuleList))
-        return next(stack[-1] for stack in stacks if len(stack) == self.depth)
+        found = next((stack for stack in stacks if len(stack) == self.depth), None)
+        if found is None:
+            raise LookupError(f"a {self._model.config.model_type} has no list of {self.depth} layers")
+        return found
+
+    @property
+    def last_layer(self) -> nn.Module:
+        """The last layer of the part that reads texts; where one layer is passed several times, that one."""
+        stacks = [module for module in self._reader.modules() if isinstance(module, nn.ModuleList)]
+        return next((stack for stack in stacks if len(stack) == self.depth), stacks[0])[-1]
 
     @property
     def ends(self) -> tuple[int, ...]:

@@ -71,8 +71,12 @@ def warnings(experiment: Experiment) -> Iterator[dict[str, str]]:
 
 
 def _frozen(balance: GradientBalance, model: MultiTaskModel) -> Iterator[Problem]:
-    last = model.arrangement.trunk.last_layer.parameters()
-    compared = last if balance.where == "last_layer" else shared_parameters(model)
+    if balance.where == "representation" and not model.arrangement.one_pass:
+        rule = f"needs one pass of the encoder for all tasks, and `{part_name(model.architecture)}` makes several"
+        yield Problem("balance.where", rule, balance.where, "Use `where: shared`, or a balance of losses.")
+    last, shared = model.arrangement.trunk.last_layer.parameters(), shared_parameters(model)
+    here = {id(p) for p in shared}
+    compared = [p for p in last if id(p) in here] if balance.where == "last_layer" else shared
     if balance.where != "representation" and not any(p.requires_grad for p in compared):
         remedy = "Train more of the encoder, or use a balance of losses."
         yield Problem("balance.where", "compares gradients of what is frozen", balance.where, remedy)

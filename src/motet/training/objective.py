@@ -60,12 +60,16 @@ class Objective:
         devices: of this process.
         held: the tasks that are held, by name.
         representations: kept beside the losses, where they are wanted.
+
+    Attributes:
+        extras: this process's part of what the architecture adds to the losses of the batch read last, by name.
     """
 
     model: MultiTaskModel
     devices: Devices
     held: dict[str, Held] = field(default_factory=dict)
     representations: Representations | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def features(self) -> Mapping[str, Features]:
@@ -91,10 +95,13 @@ class Objective:
             self.representations.begin()
         said: dict[str, list[_Said]] = {}
         sums: dict[str, Tensor] = {}
+        self.extras, rows = {}, sum(len(chunk.tokens) for chunk in chunks)
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
             for chunk in (chunk for chunk in chunks if chunk.shard == self.devices.rank):
                 chunk = chunk.to(self.devices.device)
-                for name, logits in self._read(chunk).items():
+                answered = self._read(chunk)
+                self._keep_extras(len(chunk.tokens) / rows)
+                for name, logits in answered.items():
                     teacher = self.held[name].teacher.logits(chunk, name) if name in self.held else None
                     piece = _Said(logits, teacher, chunk.owned[name])
                     if tasks[name].group:
@@ -109,6 +116,10 @@ class Objective:
         with nullcontext() if self.representations is None else self.representations.reading(chunk, self.held):
             logits: dict[str, Tensor] = self.model(chunk)
         return logits
+
+    def _keep_extras(self, share: float) -> None:
+        for name, value in self.model.arrangement.extras.items():
+            self.extras[name] = self.extras.get(name, 0) + share * value.float()
 
     def _taught(self, chunk: Chunk) -> Chunk:
         """A chunk with the targets that teachers put in place of the true ones."""

@@ -44,7 +44,7 @@ class Optimiser:
 
     def __init__(self, model: MultiTaskModel, extra: Iterable[nn.Parameter], training: Training) -> None:
         self._training = training
-        trunk = {id(p) for p in model.arrangement.trunk.parameters()}
+        trunk = {id(p) for p in model.arrangement.pretrained_parameters()}
         self.parameters = [p for p in [*model.parameters(), *extra] if p.requires_grad]
         head_rate = training.head_learning_rate or training.learning_rate
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from motet.architectures.heads import Heads, key
 from motet.balancing.regularisers.base import Features, Parameters, Penalty, Regulariser
-from motet.errors import RecipeError
+from motet.errors import Problem, RecipeError
 from motet.model import MultiTaskModel
 from motet.registry import part_name
 from motet.training.devices import Devices
@@ -52,14 +52,18 @@ class Penalties(nn.Module):
         for penalty in (*self._reading.values(), *self._plain.values()):
             penalty.begin(step, live)
 
-    def of_batch(self, features: Mapping[str, Features], share: float) -> dict[str, Tensor]:
+    def of_batch(
+        self, features: Mapping[str, Features], extras: Mapping[str, Tensor], share: float
+    ) -> dict[str, Tensor]:
         """What is to be added to the losses of a batch; without the rows that it asks for, a penalty is left out.
 
         Args:
             features: of the tasks that have rows in the batch.
+            extras: this process's part of what the architecture adds.
             share: of the batch in its step.
         """
         found = {name: share * penalty(features) / self._processes for name, penalty in self._reading.items()}
+        found |= {name: share * value for name, value in extras.items()}
         for name, value in found.items():
             self.values[name] = self.values.get(name, torch.zeros(())) + value.detach()
         return {name: value for name, value in found.items() if value.requires_grad}
@@ -84,10 +88,16 @@ def require_fitting(regularisers: Sequence[Regulariser], model: MultiTaskModel) 
         problem.under(f"regularisers.{place}")
         for place, part in enumerate(regularisers)
         if part.active
-        for problem in part.misfits(parameters)
+        for problem in [*part.misfits(parameters), *_unseen(part, model)]
     ]
     if problems:
         raise RecipeError(problems)
+
+
+def _unseen(part: Regulariser, model: MultiTaskModel) -> Iterator[Problem]:
+    if part.reads and not model.arrangement.one_pass:
+        rule = f"compares what the trunk makes of a batch, and `{part_name(model.architecture)}` reads it several times"
+        yield Problem("", rule)
 
 
 def parameters_of(model: MultiTaskModel) -> Parameters:

@@ -115,6 +115,7 @@ class Trainer:
         self.optimiser.zero()
         self.balancer.begin(self.clock.logical, self.experiment.training.steps)
         self.penalties.begin(self.clock.logical, live)
+        self.model.arrangement.begin(self.clock.logical, self.experiment.training.steps)
         done = {id(p) for p in self.balancer.summed}
         with self._answering(), self.journal.counting(lambda: self.balancer.fallbacks):
             for _ in range(self.experiment.training.accumulate):
@@ -171,7 +172,7 @@ class Trainer:
         scale, held_ones = 1 / self.experiment.training.accumulate, self.objective.held
         scaled = {task: scale * losses.pop(task) for task in list(losses)}
         held = {task: scaled.pop(task) for task in list(scaled) if task in held_ones}
-        penalties = self.penalties.of_batch(self.objective.features, scale)
+        penalties = self.penalties.of_batch(self.objective.features, self.objective.extras, scale)
         held |= {f"/{name}": penalty for name, penalty in penalties.items()}  # no task has a slash in its name
         if scaled or held or self.devices.count > 1:  # a process without rows still takes part in sums
             self.balancer.backward(scaled, held)

@@ -15,7 +15,7 @@ from motet.errors import Problem, RecipeError, nearest
 from motet.registry import register
 from motet.tasks.base import Task
 
-__all__ = ["HardSharing"]
+__all__ = ["HardSharing", "task_layers"]
 
 
 @register("architecture", "hard_sharing")
@@ -66,11 +66,9 @@ class HardSharing(Architecture):
 
 class _HardSharing(Arrangement):
     def __init__(self, part: HardSharing, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
-        super().__init__()
-        self.trunk = trunk
+        super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
         self.read_layer = dict(part.read_layer)
-        self.heads = Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout)
-        layers = {name: _layers(trunk, count) for name, count in part.task_layers.items() if count}
+        layers = {name: task_layers(trunk, count) for name, count in part.task_layers.items() if count}
         self.layers = nn.ModuleDict({key(name): stack for name, stack in layers.items()})
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
@@ -87,12 +85,13 @@ class _HardSharing(Arrangement):
         return logits
 
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
-        yield from self.heads.of(task)
+        yield from super().own_parameters(task)
         if key(task) in self.layers:
             yield from self.layers[key(task)].parameters()
 
 
-def _layers(trunk: Trunk, count: int) -> nn.TransformerEncoder:
+def task_layers(trunk: Trunk, count: int) -> nn.TransformerEncoder:
+    """Fresh transformer layers of the size of a trunk's."""
     # the heads of some trunks (flan-t5-small) do not share the width evenly; these layers' must
     heads = next(heads for heads in range(trunk.heads, 0, -1) if trunk.width % heads == 0)
     layer = nn.TransformerEncoderLayer(

@@ -1,0 +1,1 @@
+"""What tasks share is kept from telling which task it serves."""

@@ -1,0 +1,1 @@
+"""A shared trunk with small modules of tasks in or around it."""

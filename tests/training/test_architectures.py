@@ -31,7 +31,9 @@ def experiment(toys: Toys, name: str, balance: str, answer: str, **training: Any
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("balance", "answer"), [("sum", "continue"), ("uncertainty", "distill"), ("pcgrad", "distill")])
+@pytest.mark.parametrize(
+    ("balance", "answer"), [("sum", "continue"), ("uncertainty", "distill"), ("pcgrad", "distill")]
+)
 def test_it_trains_and_goes_on_exactly(toys: Toys, name: str, balance: str, answer: str) -> None:
     wanted = experiment(toys, name, balance, answer)
     whole = toys.start(wanted)

@@ -29,7 +29,16 @@ _ENDS: dict[Role, tuple[str, ...]] = {
         "attn.Wo",
         "attn.c_proj",
     ),
-    "inner": ("intermediate.dense", "ffn.lin1", "fc1", "mlp.Wi", "mlp.up_proj", "mlp.c_fc", "DenseReluDense.wi", "wi_1"),
+    "inner": (
+        "intermediate.dense",
+        "ffn.lin1",
+        "fc1",
+        "mlp.Wi",
+        "mlp.up_proj",
+        "mlp.c_fc",
+        "DenseReluDense.wi",
+        "wi_1",
+    ),
     "outer": ("output.dense", "ffn.lin2", "fc2", "mlp.Wo", "mlp.down_proj", "mlp.c_proj", "DenseReluDense.wo"),
 }
 

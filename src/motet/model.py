@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from motet.architectures.base import Architecture, Arrangement
+from motet.architectures.cost import parameters
 from motet.architectures.fitting import unfit
 from motet.data.batches import Chunk, Padding, reading_chunks
 from motet.data.encoding import TokenRows, token_rows, tokenise_batch
@@ -99,10 +100,8 @@ class MultiTaskModel(nn.Module):
         return next(self.parameters()).device
 
     def parameter_counts(self) -> dict[str, Any]:
-        """Parameters shared by tasks, and those of each task alone."""
-        own = {task: sum(p.numel() for p in self.arrangement.own_parameters(task)) for task in self.tasks}
-        total = sum(p.numel() for p in self.parameters())
-        return {"shared": total - sum(own.values()), "own": own}
+        """Parameters shared by tasks, those of each task's own, and how many of all are trained."""
+        return parameters(self.arrangement, self.tasks)
 
     @torch.inference_mode()
     def predict(self, texts: Any, tasks: Sequence[str] | None = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
@@ -27,7 +27,7 @@ def plan_parts(plan: Event) -> Iterator[RenderableType]:
     for task in map(mapping, listing(plan.get("tasks"))):
         table.add_row(*(Text(cell) for cell in _plan_row(task)))
     yield table
-    for line in (_machine(plan), _length(plan), _soft_labels(plan)):
+    for line in (_machine(plan), _architecture(plan), _length(plan), _soft_labels(plan)):
         if line:
             yield Text(line, style="dim")
     for note in map(text, listing(plan.get("notes"))):
@@ -58,6 +58,29 @@ def _machine(plan: Event) -> str:
     parts += [" on ".join(text(plan[key]) for key in ("precision", "device") if text(plan.get(key)))]
     parts += [plural(threads, "thread")] if (threads := whole(plan.get("threads"))) else []
     return ", ".join(part for part in parts if part)
+
+
+def _architecture(plan: Event) -> str:
+    """What tasks share, what each has of its own, and what a text costs."""
+    name = text(mapping(mapping(plan.get("settings")).get("architecture")).get("type"))
+    counts, adds = mapping(plan.get("parameters")), mapping(plan.get("multiply_adds"))
+    shared, own = number(counts.get("shared")), mapping(counts.get("own")).values()
+    if not name or shared is None:
+        return ""
+    parts = [f"{shared / 1e6:.1f} M parameters shared"]
+    parts += [f"{_between(own, 1e3)} k a task's own"] if own else []
+    trained, every = number(counts.get("trained")), shared + sum(filter(None, map(number, own)))
+    parts += [f"{trained / 1e6:.2g} M trained"] if trained and trained < every else []
+    costs, length = mapping(adds.get("of")).values(), count(adds.get("tokens"))
+    parts += [f"{_between(costs, 1e9)} G multiply-adds a text of {length} sub-words"] if costs else []
+    return f"{name}: {', '.join(parts)}"
+
+
+def _between(values: Iterable[Any], unit: float) -> str:
+    """The least and the largest of some numbers, in a unit; one where they read the same."""
+    found = [value / unit for value in map(number, values) if value is not None]
+    ends = [f"{end:.2g}" if end < 100 else f"{end:,.0f}" for end in (min(found, default=0.0), max(found, default=0.0))]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def _length(plan: Event) -> str:

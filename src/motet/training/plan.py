@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from motet.architectures.cost import multiply_adds
 from motet.data.corpus import Corpus, load_corpus
 from motet.data.coverage import coverage
 from motet.data.examples import Examples
@@ -30,6 +31,8 @@ from motet.training.responses import Distill
 from motet.training.trainer import facts, seed_everything
 
 __all__ = ["Prepared", "prepare"]
+
+_TEXT = 64  # sub-words of the text whose cost is told
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices
             "parameters": sum(p.numel() for p in model.arrangement.trunk.parameters()),
         },
         "parameters": model.parameter_counts(),
+        "multiply_adds": _multiply_adds(model),
         "tokens_per_batch": training.tokens_per_batch,
         "epochs": round(feed.planned, 2),
         "settings": settings,
@@ -143,6 +147,13 @@ def _plan(experiment: Experiment, corpus: Corpus, model: MultiTaskModel, devices
         "notes": [*corpus.notes, *_notes(experiment, corpus), *comparing.notes(experiment, model, feed)],
         "warnings": [*_warnings(feed), *_waiting(experiment), *comparing.warnings(experiment)],
     }
+
+
+def _multiply_adds(model: MultiTaskModel) -> dict[str, Any]:
+    """What one text costs each task."""
+    length = min(_TEXT, model.encoder.max_length)
+    of = {name: multiply_adds(model.arrangement, task, length) for name, task in model.tasks.items()}
+    return {"tokens": length, "of": of}
 
 
 def _task_row(task: Task, corpus: Corpus, feed: Feed, batches: int, vocabulary: int) -> dict[str, Any]:

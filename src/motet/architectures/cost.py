@@ -1,0 +1,67 @@
+"""What an architecture costs: parameters shared and own, and multiply-adds of a text for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from motet.architectures.base import Arrangement
+from motet.data.batches import Chunk, Owned
+from motet.tasks.base import Task
+
+__all__ = ["multiply_adds", "parameters"]
+
+
+def parameters(arrangement: Arrangement, tasks: Iterable[str]) -> dict[str, Any]:
+    """Parameters `shared` by tasks, those of each task's `own`, and how many of all are `trained`.
+
+    Args:
+        arrangement: of the model.
+        tasks: their names.
+    """
+    own = {task: sum(p.numel() for p in arrangement.own_parameters(task)) for task in tasks}
+    shared = sum(p.numel() for p in arrangement.parameters()) - sum(own.values())
+    trained = sum(p.numel() for p in arrangement.parameters() if p.requires_grad)
+    return {"shared": shared, "own": own, "trained": trained}
+
+
+@torch.no_grad()
+def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int:
+    """Multiplications, each with an addition, that one text takes on its way to the answer of one task.
+
+    Products of matrices are counted, as torch's `FlopCounterMode` does: attention scores only where the attention of
+    the encoder is one that torch can count (`eager`), which is a few percent at this length. Answers that are written
+    count as ten sub-words.
+
+    Args:
+        arrangement: of the model.
+        task: answered for one row.
+        length: sub-words of the row.
+    """
+    training = arrangement.training
+    arrangement.eval()
+    try:
+        with FlopCounterMode(display=False) as counter:
+            arrangement(_row(task, length, next(arrangement.parameters())))
+    finally:
+        arrangement.train(training)
+    return int(counter.get_total_flops()) // 2
+
+
+def _row(task: Task, length: int, like: nn.Parameter) -> Chunk:
+    """One row of a task, as short of meaning as can be."""
+    tokens = torch.full((1, length), 5, device=like.device)
+    units, target, words = 1, None, None
+    if task.level in ("word", "masked", "next"):
+        units = length - 2 if task.level == "word" else 10
+        at = torch.arange(1, units + 1, device=like.device)
+        words = torch.stack([torch.zeros_like(at), at])
+    if task.level == "sequence":
+        units, target = 10, torch.full((10,), 5, device=like.device)
+    owned = Owned(torch.zeros(1, dtype=torch.long, device=like.device), words, np.array([units]), np.zeros(1), target)
+    return Chunk(tokens, torch.ones_like(tokens), None, {task.name: owned}, length)

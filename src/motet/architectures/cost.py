@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from motet.architectures.base import Arrangement
 from motet.data.batches import Chunk, Owned
 from motet.tasks.base import Task
 
-__all__ = ["multiply_adds", "parameters"]
+__all__ = ["multiply_adds", "parameters", "row_of"]
 
 
 def parameters(arrangement: Arrangement, tasks: Iterable[str]) -> dict[str, Any]:
@@ -47,21 +46,21 @@ def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int
     arrangement.eval()
     try:
         with FlopCounterMode(display=False) as counter:
-            arrangement(_row(task, length, next(arrangement.parameters())))
+            arrangement(row_of(task, length, next(arrangement.parameters()).device))
     finally:
         arrangement.train(training)
     return int(counter.get_total_flops()) // 2
 
 
-def _row(task: Task, length: int, like: nn.Parameter) -> Chunk:
-    """One row of a task, as short of meaning as can be."""
-    tokens = torch.full((1, length), 5, device=like.device)
+def row_of(task: Task, length: int, device: torch.device | str = "cpu") -> Chunk:
+    """One row of a task, all of the same sub-word."""
+    tokens = torch.full((1, length), 5, device=device)
     units, target, words = 1, None, None
     if task.level in ("word", "masked", "next"):
         units = length - 2 if task.level == "word" else 10
-        at = torch.arange(1, units + 1, device=like.device)
+        at = torch.arange(1, units + 1, device=device)
         words = torch.stack([torch.zeros_like(at), at])
     if task.level == "sequence":
-        units, target = 10, torch.full((10,), 5, device=like.device)
-    owned = Owned(torch.zeros(1, dtype=torch.long, device=like.device), words, np.array([units]), np.zeros(1), target)
+        units, target = 10, torch.full((10,), 5, device=device)
+    owned = Owned(torch.zeros(1, dtype=torch.long, device=device), words, np.array([units]), np.zeros(1), target)
     return Chunk(tokens, torch.ones_like(tokens), None, {task.name: owned}, length)

@@ -2,6 +2,7 @@
 
     start.py   demo, init, fill     train.py   check, train, resume
     use.py     eval, predict, report, info     compare.py   compare, sweep
+    parts.py   architectures
 
 What was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a mistake that the message tells how
 to mend, 2 a command line that cannot be understood, 130 interrupted. Modules are imported inside the commands, so that

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from motet.cli import compare, start, train, use
+from motet.cli import compare, parts, start, train, use
 from motet.cli.terminal import print_result, say
 from motet.errors import UserError
 
@@ -32,6 +32,7 @@ app.command("eval")(use.evaluate)
 app.command()(use.predict)
 app.command()(compare.compare)
 app.command()(compare.sweep)
+app.command()(parts.architectures)
 app.command()(use.report)
 app.command()(use.info)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
 
@@ -26,14 +28,8 @@ TASKS: dict[str, Task] = {
 
 @pytest.fixture(params=["eager", "sdpa"])
 def trunk(request: pytest.FixtureRequest) -> Trunk:
-    config = BertConfig(
-        vocab_size=40,
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        intermediate_size=INNER,
-        attn_implementation=request.param,
-    )
+    sizes: dict[str, Any] = {"num_attention_heads": 2, "attn_implementation": request.param}
+    config = BertConfig(vocab_size=40, hidden_size=WIDTH, num_hidden_layers=LAYERS, intermediate_size=INNER, **sizes)
     return Trunk(BertModel(config, add_pooling_layer=False))
 
 

@@ -14,7 +14,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from motet.architectures.adversarial.shared_private import SharedPrivate
+    from motet.architectures.adversarial.task_discriminator import TaskDiscriminator
+    from motet.architectures.hierarchical.cyclic import Cyclic
+    from motet.architectures.hierarchical.feature_fusion import FeatureFusion
+    from motet.architectures.hierarchical.interactive import Interactive
+    from motet.architectures.hierarchical.pad_net import PADNet
+    from motet.architectures.hierarchical.pipeline import Pipeline
+    from motet.architectures.hierarchical.signal_pipeline import SignalPipeline
+    from motet.architectures.hierarchical.task_attention import TaskAttention
+    from motet.architectures.modular.adapters import Adapters
+    from motet.architectures.modular.attempt import ATTEMPT
+    from motet.architectures.modular.hyperformer import Hyperformer
+    from motet.architectures.modular.ia3 import IA3
+    from motet.architectures.modular.lora import LoRA
+    from motet.architectures.modular.mixture_of_experts import MixtureOfExperts
+    from motet.architectures.modular.mpt import MPT
+    from motet.architectures.modular.mtl_lora import MTLLoRA
+    from motet.architectures.modular.pals import PALs
+    from motet.architectures.modular.prefix import PrefixTuning
+    from motet.architectures.modular.prompts import PromptTuning
+    from motet.architectures.modular.sparse_sharing import SparseSharing
+    from motet.architectures.parallel.cgc import CGC
+    from motet.architectures.parallel.cross_stitch import CrossStitch
+    from motet.architectures.parallel.gated_fusion import GatedFusion
+    from motet.architectures.parallel.group_trunks import GroupTrunks
     from motet.architectures.parallel.hard_sharing import HardSharing
+    from motet.architectures.parallel.leaky_units import LeakyUnits
+    from motet.architectures.parallel.mmoe import MMoE
+    from motet.architectures.parallel.mtan import MTAN
+    from motet.architectures.parallel.multi_level import MultiLevel
+    from motet.architectures.parallel.ple import PLE
+    from motet.architectures.parallel.shared_features import SharedFeatures
+    from motet.architectures.parallel.sluice import Sluice
+    from motet.architectures.parallel.soft_sharing import LayerwiseSoftSharing
     from motet.balancing.gradients.aligned import AlignedMTL
     from motet.balancing.gradients.cagrad import CAGrad
     from motet.balancing.gradients.conflict_free import ConFIG
@@ -101,16 +134,23 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "ATTEMPT",
+    "CGC",
     "CMD",
     "DBMTL",
     "DWA",
     "FAMO",
+    "IA3",
     "IMTLG",
     "IMTLL",
     "KL",
     "MGDA",
     "MMD",
+    "MPT",
+    "MTAN",
+    "PLE",
     "PRESETS",
+    "Adapters",
     "AlignedMTL",
     "Annealed",
     "BoltzmannBandit",
@@ -120,44 +160,63 @@ __all__ = [
     "CoBa",
     "ConFIG",
     "Continue",
+    "CrossStitch",
     "Curriculum",
+    "Cyclic",
     "Distill",
     "Drop",
     "DynamicSampling",
     "DynamicTaskPrioritisation",
     "Encoder",
     "Experiment",
+    "FeatureFusion",
     "FixedRatio",
     "FixedWeights",
+    "GatedFusion",
     "Generation",
     "GeometricMean",
     "GradDrop",
     "GradNorm",
     "GradVac",
+    "GroupTrunks",
     "HardSharing",
+    "Hyperformer",
+    "Interactive",
     "InverseScore",
     "InverseSize",
     "Joint",
     "L2ToStart",
+    "LayerwiseSoftSharing",
+    "LeakyUnits",
+    "LoRA",
     "LogClasses",
     "LossRatio",
     "LowToHigh",
+    "MMoE",
+    "MTLLoRA",
     "MTUncertainty",
     "MaskedLanguage",
+    "MixtureOfExperts",
     "MultiDDS",
     "MultiLabel",
+    "MultiLevel",
     "MultiTaskModel",
     "NashMTL",
     "Never",
     "Ordinal",
     "Orthogonality",
+    "PADNet",
+    "PALs",
     "PCGrad",
     "Patience",
     "Phase",
     "Phases",
+    "Pipeline",
+    "PrefixTuning",
     "PretrainFinetune",
     "PrimaryAuxiliary",
     "PrimaryFirst",
+    "PromptTuning",
     "Proportional",
     "RandomWeights",
     "Ranking",
@@ -167,18 +226,25 @@ __all__ = [
     "Run",
     "ScaleInvariant",
     "Sequential",
+    "SharedFeatures",
+    "SharedPrivate",
     "SigmoidWeights",
+    "SignalPipeline",
     "SizeCapped",
+    "Sluice",
     "SmoothTchebycheff",
     "SoftSharing",
     "Source",
     "Spans",
+    "SparseSharing",
     "StateMachine",
     "Stop",
     "Successive",
     "Sum",
     "SupervisedContrastive",
     "Tagging",
+    "TaskAttention",
+    "TaskDiscriminator",
     "Tchebycheff",
     "Temperature",
     "TemperatureWarmup",
@@ -200,7 +266,40 @@ __all__ = [
 ]
 
 _HOMES = {
+    "architectures.adversarial.shared_private": ("SharedPrivate",),
+    "architectures.adversarial.task_discriminator": ("TaskDiscriminator",),
+    "architectures.hierarchical.cyclic": ("Cyclic",),
+    "architectures.hierarchical.feature_fusion": ("FeatureFusion",),
+    "architectures.hierarchical.interactive": ("Interactive",),
+    "architectures.hierarchical.pad_net": ("PADNet",),
+    "architectures.hierarchical.pipeline": ("Pipeline",),
+    "architectures.hierarchical.signal_pipeline": ("SignalPipeline",),
+    "architectures.hierarchical.task_attention": ("TaskAttention",),
+    "architectures.modular.adapters": ("Adapters",),
+    "architectures.modular.attempt": ("ATTEMPT",),
+    "architectures.modular.hyperformer": ("Hyperformer",),
+    "architectures.modular.ia3": ("IA3",),
+    "architectures.modular.lora": ("LoRA",),
+    "architectures.modular.mixture_of_experts": ("MixtureOfExperts",),
+    "architectures.modular.mpt": ("MPT",),
+    "architectures.modular.mtl_lora": ("MTLLoRA",),
+    "architectures.modular.pals": ("PALs",),
+    "architectures.modular.prefix": ("PrefixTuning",),
+    "architectures.modular.prompts": ("PromptTuning",),
+    "architectures.modular.sparse_sharing": ("SparseSharing",),
+    "architectures.parallel.cgc": ("CGC",),
+    "architectures.parallel.cross_stitch": ("CrossStitch",),
+    "architectures.parallel.gated_fusion": ("GatedFusion",),
+    "architectures.parallel.group_trunks": ("GroupTrunks",),
     "architectures.parallel.hard_sharing": ("HardSharing",),
+    "architectures.parallel.leaky_units": ("LeakyUnits",),
+    "architectures.parallel.mmoe": ("MMoE",),
+    "architectures.parallel.mtan": ("MTAN",),
+    "architectures.parallel.multi_level": ("MultiLevel",),
+    "architectures.parallel.ple": ("PLE",),
+    "architectures.parallel.shared_features": ("SharedFeatures",),
+    "architectures.parallel.sluice": ("Sluice",),
+    "architectures.parallel.soft_sharing": ("LayerwiseSoftSharing",),
     "balancing.gradients.aligned": ("AlignedMTL",),
     "balancing.gradients.cagrad": ("CAGrad",),
     "balancing.gradients.conflict_free": ("ConFIG",),

@@ -14,6 +14,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 __all__ = [
     "DataError",
@@ -22,7 +23,9 @@ __all__ = [
     "RunError",
     "UserError",
     "at_least",
+    "below_one",
     "nearest",
+    "one_of",
     "positive",
     "require",
     "share",
@@ -152,3 +155,17 @@ def share(**options: float) -> Iterator[Problem]:
     for name, value in options.items():
         if not 0 < value <= 1:
             yield Problem(name, "must be above 0 and at most 1", str(value))
+
+
+def below_one(**options: float) -> Iterator[Problem]:
+    """Options that are not at least 0 and below 1."""
+    for name, value in options.items():
+        if not 0 <= value < 1:
+            yield Problem(name, "must be at least 0 and below 1", str(value))
+
+
+def one_of(words: Any, **options: str) -> Iterator[Problem]:
+    """Options that are none of the words of a `Literal`."""
+    for name, value in options.items():
+        if value not in get_args(words):
+            yield Problem(name, f"is not known. {nearest(value, get_args(words))}", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -11,11 +12,11 @@ from motet.architectures.base import Arrangement
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "Together"]
 
 
-class Reading(Arrangement):
-    """One pass of the trunk for all rows, then states for each task.
+class Together(Arrangement):
+    """One pass of the trunk for all rows, then states for all tasks at once.
 
     Tasks that write, or guess what comes next, do so with the trunk as it is.
 
@@ -24,6 +25,33 @@ class Reading(Arrangement):
     """
 
     inner: ClassVar[bool] = False
+
+    @abstractmethod
+    def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:
+        """What the heads read, ``[rows, length, width]`` by task.
+
+        Args:
+            chunk: all rows.
+            parts: the rows of each task with a head, by themselves; there is at least one.
+            read: what the trunk makes of all rows.
+        """
+
+    def forward(self, chunk: Chunk) -> dict[str, Tensor]:
+        self.extras = {}
+        read: States | None = None
+        if self.heads.reads(self.trunk, chunk):
+            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=self.inner)
+        parts = {name: chunk.part(name) for name in chunk.owned if not self.heads.writes(name)}
+        made = {} if read is None or not parts else self.every(chunk, parts, read)
+        last = None if read is None else read.last
+        return {
+            name: self.heads.answer(name, self.trunk, made.get(name, last), parts.get(name, chunk))
+            for name in chunk.owned
+        }
+
+
+class Reading(Together):
+    """One pass of the trunk for all rows, then states for each task by itself."""
 
     @abstractmethod
     def states(self, task: str, part: Chunk, read: States) -> Tensor:
@@ -35,16 +63,5 @@ class Reading(Arrangement):
             read: what the trunk makes of these rows.
         """
 
-    def forward(self, chunk: Chunk) -> dict[str, Tensor]:
-        self.extras = {}
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=self.inner)
-        logits = {}
-        for name, owned in chunk.owned.items():
-            part, states = chunk, None if read is None else read.last
-            if read is not None and not self.heads.writes(name):
-                part = chunk.part(name)
-                states = self.states(name, part, read.at(owned.rows))
-            logits[name] = self.heads.answer(name, self.trunk, states, part)
-        return logits
+    def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:
+        return {name: self.states(name, part, read.at(chunk.owned[name].rows)) for name, part in parts.items()}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motet.encoders.trunk import Trunk
 
-__all__ = ["Role", "borrowed", "has_layers", "hidden", "products", "replaced", "sites"]
+__all__ = ["Role", "borrowed", "has_layers", "hidden", "products", "replaced", "sites", "size"]
 
 Role = Literal["query", "key", "value", "attention", "inner", "outer"]
 
@@ -77,6 +77,18 @@ def sites(layer: nn.Module) -> dict[Role, nn.Module]:
             if longest and longest == rival:
                 found[role] = module
     return found
+
+
+def size(product: nn.Module) -> tuple[int, int]:
+    """How many features go into a product, and how many come out.
+
+    Example:
+        >>> size(nn.Linear(3, 2))
+        (3, 2)
+    """
+    weight: Any = product.weight
+    rows, columns = weight.shape
+    return (columns, rows) if isinstance(product, nn.Linear) else (rows, columns)  # a Conv1D holds the transpose
 
 
 def hidden(output: Any) -> Tensor:

@@ -121,7 +121,7 @@ class Trunk(nn.Module):
         Raises:
             LookupError: the model has no such list, as where one layer is passed several times (ALBERT).
         """
-        stacks = (module for module in self._reader.modules() if isinstance(module, nn.ModuleList))
+        stacks = (module for module in self.reader.modules() if isinstance(module, nn.ModuleList))
         found = next((stack for stack in stacks if len(stack) == self.depth), None)
         if found is None:
             raise LookupError(f"a {self._model.config.model_type} has no list of {self.depth} layers")
@@ -130,7 +130,7 @@ class Trunk(nn.Module):
     @property
     def last_layer(self) -> nn.Module:
         """The last layer of the part that reads texts; where one layer is passed several times, that one."""
-        stacks = [module for module in self._reader.modules() if isinstance(module, nn.ModuleList)]
+        stacks = [module for module in self.reader.modules() if isinstance(module, nn.ModuleList)]
         return next((stack for stack in stacks if len(stack) == self.depth), stacks[0])[-1]
 
     @property
@@ -148,7 +148,7 @@ class Trunk(nn.Module):
             inner: whether the states of every layer are wanted.
         """
         segments = {} if types is None or self.family != "encoder" else {"token_type_ids": types}
-        reader, cache = self._reader, ({"use_cache": False} if self.family == "decoder" else {})
+        reader, cache = self.reader, ({"use_cache": False} if self.family == "decoder" else {})
         out = reader(input_ids=tokens, attention_mask=mask, output_hidden_states=inner, **segments, **cache)
         return States(out.last_hidden_state, out.hidden_states if inner else None)
 
@@ -242,7 +242,8 @@ class Trunk(nn.Module):
         return self.model
 
     @property
-    def _reader(self) -> nn.Module:
+    def reader(self) -> nn.Module:
+        """The part of the model that reads texts."""
         if self.family == "encoder-decoder":
             return cast(nn.Module, self._model.get_encoder())
         return self.model.base_model if self.family == "decoder" else self.model

@@ -1,0 +1,131 @@
+"""Attention of a trunk's layers to more than the places of a text, by the interface that transformers has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from motet.architectures.routing import Route
+from motet.encoders.layers import has_layers
+from motet.encoders.trunk import Trunk
+
+__all__ = ["Memory", "can_remember", "remember"]
+
+_NAME = "motet"
+_MARK = "_motet_memory"
+
+
+class Memory(nn.Module):
+    """Keys and values that all places of a row see besides those of its own, in one layer.
+
+    Args:
+        route: of the arrangement.
+    """
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self.route = route
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to see in this pass."""
+        return bool(self.route.segments)
+
+    def recall(self, task: str) -> tuple[Tensor, Tensor]:
+        """Keys and values of a task, ``[heads, places, width]`` each."""
+        raise NotImplementedError
+
+    def forward(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values ``[rows, heads, places, width]``, those of the tasks first."""
+        recalled = [(*self.recall(task), len(key[rows])) for task, rows in self.route.segments]
+        keys = torch.cat([own.expand(count, -1, -1, -1) for own, _, count in recalled])
+        values = torch.cat([own.expand(count, -1, -1, -1) for _, own, count in recalled])
+        return torch.cat([keys.to(key.dtype), key], dim=2), torch.cat([values.to(value.dtype), value], dim=2)
+
+
+class _Probe(Memory):
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(Route())
+        self.asked = 0
+
+    @property
+    def active(self) -> bool:
+        return True
+
+    def forward(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        self.asked += 1
+        return key, value
+
+
+def remember(trunk: Trunk, layer: nn.Module, memory: Memory) -> None:
+    """Let the attention of a layer see a memory from now on."""
+    config: Any = trunk.reader.config
+    config._attn_implementation = _NAME
+    for module in layer.modules():  # whichever of them attends
+        object.__setattr__(module, _MARK, memory)  # known there, and held elsewhere
+
+
+@torch.no_grad()
+def can_remember(trunk: Trunk) -> bool:
+    """Whether the attention of every layer of a trunk goes through the interface; asked in evaluation mode."""
+    if not has_layers(trunk) or not hasattr(trunk.reader, "config"):
+        return False
+    probe = _Probe()
+    with _probed(trunk, probe):
+        tokens = torch.ones(1, 2, dtype=torch.long, device=trunk.embeddings.weight.device)
+        trunk(tokens, torch.ones_like(tokens))
+    return probe.asked == trunk.depth
+
+
+@contextmanager
+def _probed(trunk: Trunk, probe: _Probe) -> Iterator[None]:
+    config: Any = trunk.reader.config
+    before = config._attn_implementation
+    try:
+        for layer in trunk.layers:
+            remember(trunk, layer, probe)
+        yield
+    finally:
+        config._attn_implementation = before
+        for module in trunk.layers.modules():
+            module.__dict__.pop(_MARK, None)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    position_bias: Tensor | None = None,
+    **options: Any,
+) -> Any:
+    memory: Memory | None = getattr(module, _MARK, None)
+    if memory is not None and memory.active:
+        own = key.shape[2]
+        key, value = memory(key, value)
+        more = (key.shape[2] - own, 0)
+        attention_mask = None if attention_mask is None else functional.pad(attention_mask, more, value=True)
+        position_bias = None if position_bias is None else functional.pad(position_bias, more)
+    if position_bias is not None:
+        options["position_bias"] = position_bias
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+def _mask(*args: Any, **options: Any) -> Any:
+    """A mask of truth values, also where none would be needed without a memory."""
+    return sdpa_mask(*args, **{**options, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
+
+
+AttentionInterface.register(_NAME, _attend)
+AttentionMaskInterface.register(_NAME, _mask)

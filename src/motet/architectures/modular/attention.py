@@ -108,8 +108,12 @@ def _attend(
     value: Tensor,
     attention_mask: Tensor | None,
     position_bias: Tensor | None = None,
-    **options: Any,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **unused: Any,
 ) -> Any:
+    """What transformers' attention finds, given the memory of a module besides."""
     memory: Memory | None = getattr(module, _MARK, None)
     if memory is not None and memory.active:
         own = key.shape[2]
@@ -117,9 +121,17 @@ def _attend(
         more = (key.shape[2] - own, 0)
         attention_mask = None if attention_mask is None else functional.pad(attention_mask, more, value=True)
         position_bias = None if position_bias is None else functional.pad(position_bias, more)
-    if position_bias is not None:
-        options["position_bias"] = position_bias
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    return sdpa_attention_forward(
+        module,
+        query,
+        key,
+        value,
+        attention_mask,
+        dropout=dropout,
+        scaling=scaling,
+        is_causal=is_causal,
+        position_bias=position_bias,
+    )
 
 
 def _mask(*args: Any, **options: Any) -> Any:

@@ -103,7 +103,9 @@ class _Entrance:
         """The arguments of a pass, with the prompts of the tasks before the vectors of their rows."""
         if not self.route.segments:
             return None
-        tokens, mask = args[0] if args else kwargs["input_ids"], kwargs["attention_mask"]
+        tokens = args[0] if args else kwargs["input_ids"]
+        mask = kwargs.get("attention_mask")
+        mask = torch.ones_like(tokens) if mask is None else mask  # `generate` leaves out one that hides nothing
         texts = self.embeddings(tokens)
         made = torch.cat([self.prompts(task, texts[rows], mask[rows]) for task, rows in self.route.segments])
         self.length = made.shape[1]

@@ -15,11 +15,13 @@ from motet.model import load
 from motet.training.convergence import Patience
 from motet.training.experiment import Experiment
 from motet.training.responses import Continue, Distill
-from motet.training.run import resume, start
+from motet.training.run import Run, resume, start
 
 NAMES = sorted(EXAMPLES)
 ANSWERS = {"continue": Continue(), "distill": Distill()}
-TEACHERS = ("recorded", "online")
+MIXTURES = [(balance, answer) for answer in ANSWERS for balance in ("sum", "pcgrad", "uncertainty")]
+STRANGERS = ["mood", "count", "within", "elsewhere"]
+NAMING = [name for name in NAMES if "elsewhere" in str(registry.describe(EXAMPLES[name].make(STRANGERS)))]
 
 
 def experiment(toys: Toys, name: str, balance: str, answer: str, **training: Any) -> Experiment:
@@ -30,16 +32,16 @@ def experiment(toys: Toys, name: str, balance: str, answer: str, **training: Any
     return toys.experiment(rule, architecture=EXAMPLES[name].make(tasks), **settings)
 
 
+def mixture(name: str, turn: int) -> tuple[str, str]:
+    """A balance and an answer: one of the six after the other, and another one at the next turn."""
+    return MIXTURES[(NAMES.index(name) + turn) % len(MIXTURES)]
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("balance", "answer"), [("sum", "continue"), ("uncertainty", "distill"), ("pcgrad", "distill")]
-)
-def test_it_trains_and_goes_on_exactly(toys: Toys, name: str, balance: str, answer: str) -> None:
-    wanted = experiment(toys, name, balance, answer)
+def test_it_trains_and_goes_on_exactly(toys: Toys, name: str) -> None:
+    wanted = experiment(toys, name, *mixture(name, 0))
     whole = toys.start(wanted)
-    steps = [event for event in whole.folder.events() if event["event"] == "step"]
-    assert {task for step in steps for task in step["losses"]} == {task.name for task in toys.tasks}
-    assert {extra for step in steps for extra in step.get("penalties", {})} == EXAMPLES[name].extras
+    require_everything_learnt(toys, name, whole)
 
     def stop(event: dict[str, Any]) -> None:
         if event["event"] == "check" and event["step"] == 6:
@@ -54,9 +56,19 @@ def test_it_trains_and_goes_on_exactly(toys: Toys, name: str, balance: str, answ
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_task_names_itself_where_it_is_not_there(toys: Toys, name: str) -> None:
-    architecture = EXAMPLES[name].make(["mood", "count", "within", "elsewhere"])
-    if "elsewhere" not in str(registry.describe(architecture)):
-        return  # it names no task
+def test_it_trains_with_another_balance_and_answer(toys: Toys, name: str) -> None:
+    require_everything_learnt(toys, name, toys.start(experiment(toys, name, *mixture(name, 4))))
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_task_that_is_not_there_is_refused(toys: Toys, name: str) -> None:
     with pytest.raises(RecipeError, match="elsewhere"):
-        toys.start(toys.experiment(architecture=architecture, steps=1))
+        toys.start(toys.experiment(architecture=EXAMPLES[name].make(STRANGERS), steps=1))
+
+
+def require_everything_learnt(toys: Toys, name: str, run: Run) -> None:
+    """A loss for each task, and what the architecture adds."""
+    steps = [event for event in run.folder.events() if event["event"] == "step"]
+    assert len(steps) == 10
+    assert {task for step in steps for task in step["losses"]} == {task.name for task in toys.tasks}
+    assert {extra for step in steps for extra in step.get("penalties", {})} == EXAMPLES[name].extras

@@ -29,7 +29,7 @@ def parameters(arrangement: Arrangement, tasks: Iterable[str]) -> dict[str, Any]
     return {"shared": shared, "own": own, "trained": trained}
 
 
-@torch.no_grad()
+@torch.inference_mode()  # the counter trips over views of parameters under `no_grad`
 def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int:
     """Multiplications, each with an addition, that one text takes on its way to the answer of one task.
 

@@ -29,7 +29,6 @@ def parameters(arrangement: Arrangement, tasks: Iterable[str]) -> dict[str, Any]
     return {"shared": shared, "own": own, "trained": trained}
 
 
-@torch.inference_mode()  # the counter trips over views of parameters under `no_grad`
 def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int:
     """Multiplications, each with an addition, that one text takes on its way to the answer of one task.
 
@@ -45,7 +44,9 @@ def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int
     training = arrangement.training
     arrangement.eval()
     try:
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(
+            display=False
+        ) as counter:  # it needs the graph: without, it trips over views of parameters
             arrangement(row_of(task, length, next(arrangement.parameters()).device))
     finally:
         arrangement.train(training)

@@ -44,9 +44,7 @@ def multiply_adds(arrangement: Arrangement, task: Task, length: int = 64) -> int
     training = arrangement.training
     arrangement.eval()
     try:
-        with FlopCounterMode(
-            display=False
-        ) as counter:  # it needs the graph: without, it trips over views of parameters
+        with FlopCounterMode(display=False) as counter:  # which trips over views where gradients are off
             arrangement(row_of(task, length, next(arrangement.parameters()).device))
     finally:
         arrangement.train(training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ from tests.architectures.examples import EXAMPLES
 from tests.training.conftest import Toys
 
 from motet import registry
+from motet.architectures.modular.lora import LoRA
+from motet.balancing.gradients.graddrop import GradDrop
+from motet.balancing.gradients.pcgrad import PCGrad
+from motet.balancing.regularisers.mmd import MMD
 from motet.errors import RecipeError
 from motet.model import load
 from motet.training.convergence import Patience
 from motet.training.experiment import Experiment
+from motet.training.plan import prepare
 from motet.training.responses import Continue, Distill
 from motet.training.run import Run, resume, start
 
@@ -64,6 +70,26 @@ def test_it_trains_with_another_balance_and_answer(toys: Toys, name: str) -> Non
 def test_a_task_that_is_not_there_is_refused(toys: Toys, name: str) -> None:
     with pytest.raises(RecipeError, match="elsewhere"):
         toys.start(toys.experiment(architecture=EXAMPLES[name].make(STRANGERS), steps=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "balance", "told"),
+    [
+        ("cross_stitch", PCGrad(where="representation"), "`cross_stitch` makes several"),
+        ("adapters", GradDrop(), "`adapters` makes several"),
+        ("soft_sharing", PCGrad(where="last_layer"), "a layer that one task has for itself"),
+    ],
+)
+def test_gradients_that_an_architecture_has_not_are_refused(toys: Toys, name: str, balance: Any, told: str) -> None:
+    architecture = EXAMPLES[name].make([task.name for task in toys.tasks])
+    with pytest.raises(RecipeError, match=told):
+        prepare(toys.experiment(architecture=architecture, balance=balance))
+
+
+def test_so_are_regularisers_that_compare_representations(toys: Toys) -> None:
+    wanted = replace(toys.experiment(architecture=LoRA(freeze=False)), regularisers=(MMD(),))
+    with pytest.raises(RecipeError, match="`lora` reads it several times"):
+        prepare(wanted)
 
 
 def require_everything_learnt(toys: Toys, name: str, run: Run) -> None:

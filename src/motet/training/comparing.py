@@ -35,7 +35,12 @@ def require_comparable(experiment: Experiment, model: MultiTaskModel, feed: Feed
     """
     balance = experiment.balance
     if isinstance(balance, GradientBalance):
-        problems = [*_frozen(balance, model), *_never_met(experiment, balance, feed), *_too_much(balance, model)]
+        problems = [
+            *_read_again(balance, model),
+            *_frozen(balance, model),
+            *_never_met(experiment, balance, feed),
+            *_too_much(balance, model),
+        ]
         if problems:
             raise RecipeError(problems)
 
@@ -70,16 +75,25 @@ def warnings(experiment: Experiment) -> Iterator[dict[str, str]]:
         yield {"code": "one-gradient", "task": task.name, "message": message}
 
 
-def _frozen(balance: GradientBalance, model: MultiTaskModel) -> Iterator[Problem]:
+def _read_again(balance: GradientBalance, model: MultiTaskModel) -> Iterator[Problem]:
     if balance.where == "representation" and not model.arrangement.one_pass:
         rule = f"needs one pass of the encoder for all tasks, and `{part_name(model.architecture)}` makes several"
         yield Problem("balance.where", rule, balance.where, "Use `where: shared`, or a balance of losses.")
-    last, shared = model.arrangement.trunk.last_layer.parameters(), shared_parameters(model)
+
+
+def _frozen(balance: GradientBalance, model: MultiTaskModel) -> Iterator[Problem]:
+    if balance.where == "representation":
+        return
+    shared, last = shared_parameters(model), list(model.arrangement.trunk.last_layer.parameters())
     here = {id(p) for p in shared}
     compared = [p for p in last if id(p) in here] if balance.where == "last_layer" else shared
-    if balance.where != "representation" and not any(p.requires_grad for p in compared):
-        remedy = "Train more of the encoder, or use a balance of losses."
-        yield Problem("balance.where", "compares gradients of what is frozen", balance.where, remedy)
+    if any(p.requires_grad for p in compared):
+        return
+    if balance.where == "last_layer" and any(p.requires_grad for p in last):
+        rule, remedy = "compares gradients of a layer that one task has for itself", "Use `where: shared`."
+    else:
+        rule, remedy = "compares gradients of what is frozen", "Train more of the encoder, or use a balance of losses."
+    yield Problem("balance.where", rule, balance.where, remedy)
 
 
 def _never_met(experiment: Experiment, balance: GradientBalance, feed: Feed) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.heads import Heads, Pooling, key
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
-from motet.errors import Problem, RecipeError, nearest
+from motet.errors import Problem, below_one, nearest, require
 from motet.registry import register
 from motet.tasks.base import Task
 
@@ -44,8 +44,7 @@ class HardSharing(Architecture):
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
-            raise RecipeError(Problem("dropout", "must be at least 0 and below 1", str(self.dropout)))
+        require(below_one(dropout=self.dropout))
 
     def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
         for option in ("read_layer", "task_layers"):

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from motet.balancing.gradients.base import GradientBalance, Weighting, one_of
+from motet.balancing.gradients.base import GradientBalance, Weighting
 from motet.balancing.gradients.geometry import rank
-from motet.errors import Problem
+from motet.errors import Problem, one_of
 from motet.registry import register
 
 __all__ = ["AlignedMTL"]

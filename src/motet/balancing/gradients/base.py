@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from motet.balancing.base import Balance, Balancer, Facts
 from motet.balancing.engine import GradientBalancer
 from motet.balancing.gradients.rules import Combining, Rule, SolverFailed, Weighting
 from motet.balancing.representation import RepresentationBalancer
-from motet.errors import Problem, at_least, nearest, positive, require
+from motet.errors import Problem, at_least, one_of, positive, require
 
-__all__ = ["Combining", "GradientBalance", "Groups", "Rule", "SolverFailed", "Weighting", "Where", "one_of"]
+__all__ = ["Combining", "GradientBalance", "Groups", "Rule", "SolverFailed", "Weighting", "Where"]
 
 Where = Literal["shared", "last_layer", "representation"]
 Groups = Literal["all", "layer"]
@@ -81,10 +81,3 @@ class GradientBalance(Balance):
         if self.where == "representation":
             return RepresentationBalancer(rule, self.every, record=self.record)
         return GradientBalancer(rule, self.where, self.every, layered=self.groups == "layer", record=self.record)
-
-
-def one_of(words: Any, **options: str) -> Iterator[Problem]:
-    """Options that are none of the words of a `Literal`."""
-    for name, value in options.items():
-        if value not in get_args(words):
-            yield Problem(name, f"is not known. {nearest(value, get_args(words))}", value)

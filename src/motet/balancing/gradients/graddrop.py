@@ -11,11 +11,11 @@ from torch import Tensor
 
 from motet.balancing.base import Balancer, Facts
 from motet.balancing.cut import Cut, CutBalancer
-from motet.balancing.gradients.base import GradientBalance, Where, one_of
+from motet.balancing.gradients.base import GradientBalance, Where
 from motet.balancing.gradients.draws import Draws
 from motet.balancing.gradients.rules import Combining
 from motet.balancing.losses.checks import no_strangers
-from motet.errors import Problem, require
+from motet.errors import Problem, one_of, require
 from motet.registry import register
 
 __all__ = ["GradDrop", "shares"]

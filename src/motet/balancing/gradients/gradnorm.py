@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from motet.balancing.gradients.base import GradientBalance, Weighting, Where, one_of
+from motet.balancing.gradients.base import GradientBalance, Weighting, Where
 from motet.balancing.gradients.geometry import lengths
 from motet.balancing.losses.adam import Adam
 from motet.balancing.losses.weighting import FLOOR
-from motet.errors import Problem, at_least, positive
+from motet.errors import Problem, at_least, one_of, positive
 from motet.registry import register
 
 __all__ = ["GradNorm"]

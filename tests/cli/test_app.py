@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -50,10 +51,24 @@ def test_starting_takes_much_less_time_than_importing_torch(program: str) -> Non
 def test_help_lists_every_command(motet: Callable[..., Any]) -> None:
     said = motet("--help")
     assert said.code == 0
-    for command in ("demo", "init", "fill", "check", "train", "resume", "eval", "predict", "report", "info"):
+    told = "demo init fill check train resume eval predict sweep compare architectures report info"
+    for command in told.split():
         assert f"\n  {command} " in said.out
         assert motet(command, "--help").code == 0
     assert "..." not in said.out.partition("Commands:")[2]  # every summary fits its line
+
+
+def test_architectures_are_listed(motet: Callable[..., Any]) -> None:
+    entries = json.loads(motet("architectures", "--json").out)
+    names = [entry["name"] for entry in entries]
+    assert names[0] == "hard_sharing"
+    assert len(names) > 30
+    by_name = dict(zip(names, entries, strict=True))
+    assert by_name["hard_sharing"]["multiply_adds"] == 1
+    assert by_name["cross_stitch"]["multiply_adds"] > 4  # all columns read all rows
+    assert by_name["adapters"]["trained"] < 0.2 * by_name["hard_sharing"]["trained"]
+    assert set(by_name["shared_private"]["extras"]) == {"adversarial", "orthogonality"}
+    assert all(entry["family"] and entry["source"] and entry["summary"].endswith(".") for entry in entries)
 
 
 def test_the_version_goes_to_stdout(motet: Callable[..., Any]) -> None:

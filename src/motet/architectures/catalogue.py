@@ -30,10 +30,14 @@ __all__ = ["Entry", "catalogue"]
 _SMALL: dict[str, Any] = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
+_NEEDED: dict[str, dict[str, Any]] = {
+    "group_trunks": {"groups": {"words": ("entities",), "texts": ("topic", "mood", "stance", "rating")}},
+}
+
 
 @dataclass(frozen=True)
 class Entry:
-    """What there is to say of an architecture with its default settings.
+    """What there is to say of an architecture with its default settings, and two groups where it needs groups.
 
     Args:
         name: that it is registered under.
@@ -43,7 +47,7 @@ class Entry:
         shared: parameters that tasks share, of which those of the encoder are a part.
         own: parameters of one task alone, the largest.
         trained: parameters that learn.
-        multiply_adds: of a text of 64 sub-words, relative to hard sharing.
+        multiply_adds: of a text of 64 sub-words, for a task about texts and one about words, relative to hard sharing.
         extras: losses that it adds.
         encoders: kinds that it can be built around, an encoder, an encoder-decoder and a decoder being tried.
     """
@@ -61,15 +65,27 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """An entry for every registered architecture, those of a family together."""
-    found = [_entry(name) for name in registry.names("architecture")]
+    """An entry for every registered architecture that needs no settings of one's own, those of a family together."""
+    found = [_entry(name) for name in registry.names("architecture") if _can_be_made(name)]
     families = ("parallel", "hierarchical", "modular", "adversarial", "")
     return sorted(found, key=lambda entry: (families.index(entry.family), entry.name != "hard_sharing", entry.name))
 
 
+def _can_be_made(name: str) -> bool:
+    try:
+        return bool(_part(name))
+    except TypeError:  # one of another package, with a field that must be given
+        return False
+
+
+def _part(name: str) -> Architecture:
+    part: Architecture = registry.find("architecture", name)(**_NEEDED.get(name, {}))
+    return part
+
+
 def _entry(name: str) -> Entry:
     cls = registry.find("architecture", name)
-    part: Architecture = cls()
+    part = _part(name)
     tasks, reference = _tasks(), _cost("hard_sharing")
     shared, own, trained, adds, extras = _cost(name)
     return Entry(
@@ -88,11 +104,10 @@ def _entry(name: str) -> Entry:
 
 @cache
 def _cost(name: str) -> tuple[int, int, int, float, tuple[str, ...]]:
-    part: Architecture = registry.find("architecture", name)()
     tasks = _tasks()
-    arrangement = part.build(copy.deepcopy(_reference()), tasks)
+    arrangement = _part(name).build(copy.deepcopy(_reference()), tasks)
     counts = parameters(arrangement, tasks)
-    adds = [multiply_adds(arrangement, task) for task in tasks.values()]
+    adds = [multiply_adds(arrangement, tasks[name]) for name in ("mood", "entities")]
     return counts["shared"], max(counts["own"].values()), counts["trained"], sum(adds), _extras(arrangement)
 
 

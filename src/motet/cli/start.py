@@ -24,7 +24,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train five tasks on this machine's own documentation, offline."""
+    """Train five tasks on this machine's documentation, offline."""
     from motet.reporting.report import write
     from motet.training.evaluation import evaluate_run
     from motet.training.run import start

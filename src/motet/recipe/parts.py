@@ -118,8 +118,8 @@ def homes(key: str) -> dict[str, list[str]]:
     """Every place in a recipe where a key may stand, with the types of the parts there that have it.
 
     Example:
-        >>> homes("pooling"), homes("seed")["training"]
-        ({'architecture': ['hard_sharing']}, [])
+        >>> homes("reduction"), homes("seed")["training"]
+        ({'architecture': ['adapters', 'hyperformer']}, [])
     """
     found: dict[str, list[str]] = {}
     for place, name, keys in _places():

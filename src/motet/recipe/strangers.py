@@ -2,7 +2,7 @@
 
 >>> print(stranger("temperature", "training", ["steps", "seed"]))
 training.temperature
-    belongs to `sampler` or `balance` or `regularisers` or `convergence.then`, not to `training`. Move it to ...
+    belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then`, not to `training`...
 """
 
 from __future__ import annotations

@@ -23,8 +23,12 @@ def architecture_table(entries: Iterable[Mapping[str, Any]]) -> Table:
         entries: as `motet architectures --json` prints them.
     """
     table = columns(["architecture", "family", *_NUMBERS, "adds", "what it is"], words=_WORDS)
-    for entry in entries:
-        table.add_row(*map(Text, _row(entry)))
+    rows = [_row(entry) for entry in entries]
+    for row in rows:
+        table.add_row(*map(Text, row))
+    for column, cells in zip(table.columns[:-1], zip(*rows, strict=True), strict=False):
+        column.width = max(map(len, [str(column.header), *cells]))
+    table.columns[-1].no_wrap = False  # of a table that is too wide, rich cuts what may be wrapped, and that alone
     return table
 
 

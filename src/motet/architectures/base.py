@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motet.architectures.heads import Heads
 from motet.data.batches import Chunk
-from motet.encoders.trunk import Trunk
+from motet.encoders.trunk import States, Trunk
 from motet.errors import Problem
 from motet.tasks.base import Task
 
@@ -48,6 +48,18 @@ class Arrangement(nn.Module, ABC):
     def begin(self, step: int, steps: int) -> None:
         """Hear which of how many logical steps comes next; what changes with time depends on nothing else."""
 
+    def read(self, chunk: Chunk, *, inner: bool = False) -> States | None:
+        """What the trunk makes of a chunk, on request layer by layer; None where no task needs it."""
+        if not self.heads.reads(self.trunk, chunk):
+            return None
+        states: States = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=inner)
+        return states
+
+    def answers(self, chunk: Chunk, read: States | None) -> dict[str, Tensor]:
+        """The logits of all tasks of a chunk whose heads read the last states of the trunk."""
+        states = None if read is None else read.last
+        return {name: self.heads.answer(name, self.trunk, states, chunk) for name in chunk.owned}
+
     def write(self, chunk: Chunk, task: Task) -> list[np.ndarray]:
         """The sub-words that a task writes for the rows it owns in a chunk."""
         rows = chunk.owned[task.name].rows
@@ -65,9 +77,9 @@ class Arrangement(nn.Module, ABC):
 class Architecture(ABC):
     """The recipe of an arrangement."""
 
-    @abstractmethod
     def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
         """What does not fit the tasks or the trunk."""
+        return ()
 
     @abstractmethod
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:

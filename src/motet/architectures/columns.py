@@ -264,9 +264,7 @@ class InStep(Arrangement):
     def _said(self, name: str, chunk: Chunk) -> Tensor:
         """The logits of a task that writes."""
         part = chunk.part(name)
-        reads = self.heads.reads(self.trunk, part)
-        states = self.trunk(part.tokens, part.mask, part.types).last if reads else None
-        return self.heads.answer(name, self.trunk, states, part)
+        return self.answers(part, self.read(part))[name]
 
 
 def answering(tasks: Mapping[str, Task]) -> list[str]:

@@ -38,9 +38,7 @@ class Together(Arrangement):
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         self.extras = {}
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=self.inner)
+        read = self.read(chunk, inner=self.inner)
         parts = {name: chunk.part(name) for name in chunk.owned if not self.heads.writes(name)}
         made = {} if read is None or not parts else self.every(chunk, parts, read)
         last = None if read is None else read.last

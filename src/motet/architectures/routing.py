@@ -19,7 +19,7 @@ from motet.architectures.base import Arrangement
 from motet.architectures.heads import Heads, key
 from motet.data.batches import Chunk
 from motet.encoders.layers import has_layers, hidden, products, replaced, sites
-from motet.encoders.trunk import States, Trunk
+from motet.encoders.trunk import Trunk
 from motet.errors import Problem
 from motet.tasks.base import Task
 
@@ -163,10 +163,8 @@ class Routed(Arrangement):
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         self.extras = {}
         chunk, segments = spread(chunk)
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            with self.route.through(segments):
-                read = self.trunk(chunk.tokens, chunk.mask, chunk.types)
+        with self.route.through(segments):
+            read = self.read(chunk)
         logits = {}
         for name in chunk.owned:
             with self.route.alone(name):

@@ -96,9 +96,7 @@ class _SharedPrivate(Arrangement):
             self.discriminator.begin(step, steps)
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=True)
+        read = self.read(chunk, inner=True)
         self.extras = self._extras(chunk, read) if self.training else {}
         return {name: self._answer(name, chunk, read) for name in chunk.owned}
 

@@ -176,10 +176,7 @@ class _TaskDiscriminator(Arrangement):
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         self.extras = {}
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types)
+        read = self.read(chunk)
         if self.training and self.discriminator is not None:
             self.extras["adversarial"] = self.discriminator(read, chunk)
-        states = None if read is None else read.last
-        return {name: self.heads.answer(name, self.trunk, states, chunk) for name in chunk.owned}
+        return self.answers(chunk, read)

@@ -14,7 +14,7 @@ from motet.architectures.heads import Heads, Pooling, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
-from motet.errors import Problem, at_least, below_one, require
+from motet.errors import at_least, below_one, require
 from motet.registry import register
 from motet.tasks.base import Task
 
@@ -61,9 +61,6 @@ class PADNet(Architecture):
 
     def __post_init__(self) -> None:
         require([*at_least(1, size=self.size), *below_one(dropout=self.dropout)])
-
-    def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
-        return ()
 
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _PADNet(self, trunk, tasks)

@@ -90,9 +90,6 @@ class MixtureOfExperts(Architecture):
             rule = "must be at least 2: the weight of a single chosen expert is 1, from which the gate learns nothing"
             yield Problem("k", rule, str(self.k))
 
-    def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
-        return ()
-
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _MixtureOfExperts(self, trunk, tasks)
 

@@ -17,7 +17,7 @@ from motet.architectures.heads import Heads, Pooling, key
 from motet.architectures.modular.pruning import prunable, pruned
 from motet.data.batches import Chunk
 from motet.encoders.layers import has_layers
-from motet.encoders.trunk import States, Trunk
+from motet.encoders.trunk import Trunk
 from motet.errors import Problem, below_one, one_of, require, share
 from motet.registry import register
 from motet.tasks.base import Task
@@ -99,20 +99,16 @@ class _SparseSharing(Arrangement):
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         self.extras = {}
         if not self.masks:
-            return self._read(chunk)
-        return {name: self._with_mask(name, partial(self._read, chunk.part(name)))[name] for name in chunk.owned}
+            return self._plain(chunk)
+        return {name: self._with_mask(name, partial(self._plain, chunk.part(name)))[name] for name in chunk.owned}
 
     def write(self, chunk: Chunk, task: Task) -> list[np.ndarray]:
         writing = partial(super().write, chunk, task)
         found: list[np.ndarray] = self._with_mask(task.name, writing) if self.masks else writing()
         return found
 
-    def _read(self, chunk: Chunk) -> dict[str, Tensor]:
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types)
-        states = None if read is None else read.last
-        return {name: self.heads.answer(name, self.trunk, states, chunk) for name in chunk.owned}
+    def _plain(self, chunk: Chunk) -> dict[str, Tensor]:
+        return self.answers(chunk, self.read(chunk))
 
     def _with_mask(self, task: str, act: Callable[[], Any]) -> Any:
         weights = prunable(self.trunk)

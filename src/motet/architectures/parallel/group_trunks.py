@@ -132,9 +132,7 @@ class Grouped(Arrangement):
     def _answers(self, column: str, part: Chunk) -> dict[str, Tensor]:
         # writing tasks may read the rows again behind the first pass, so that the layers have to be there still
         with self.columns.standing_in(column, self.trunk):
-            reads = self.heads.reads(self.trunk, part)
-            states = self.trunk(part.tokens, part.mask, part.types).last if reads else None
-            return {name: self.heads.answer(name, self.trunk, states, part) for name in part.owned}
+            return self.answers(part, self.read(part))
 
 
 def rows_of(chunk: Chunk, tasks: Sequence[str]) -> Chunk:

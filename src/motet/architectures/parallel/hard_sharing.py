@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.heads import Heads, Pooling, key
 from motet.data.batches import Chunk
-from motet.encoders.trunk import States, Trunk
+from motet.encoders.trunk import Trunk
 from motet.errors import Problem, below_one, nearest, require
 from motet.registry import register
 from motet.tasks.base import Task
@@ -72,9 +72,7 @@ class _HardSharing(Arrangement):
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         inner = any(name in self.read_layer for name in chunk.owned)
-        read: States | None = None
-        if self.heads.reads(self.trunk, chunk):
-            read = self.trunk(chunk.tokens, chunk.mask, chunk.types, inner=inner)
+        read = self.read(chunk, inner=inner)
         logits = {}
         for name in chunk.owned:
             states = None if read is None else read.after(self.read_layer.get(name))

@@ -16,7 +16,7 @@ from motet.architectures.parallel.cgc import Extraction
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
-from motet.errors import Problem, at_least, below_one, one_of, require
+from motet.errors import at_least, below_one, one_of, require
 from motet.registry import register
 from motet.tasks.base import Task
 
@@ -73,9 +73,6 @@ class PLE(Architecture):
                 *below_one(dropout=self.dropout),
             ]
         )
-
-    def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
-        return ()
 
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _PLE(self, trunk, tasks)

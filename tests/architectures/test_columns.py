@@ -8,7 +8,8 @@ from tests.architectures.toys import CHUNK, TASKS, owned
 from tests.encoders.tiny import make
 from torch import Tensor, nn
 
-from motet.architectures.columns import Columned, Columns, answering, of_column
+from motet.architectures.columns import Columned, Columns, of_column
+from motet.architectures.heads import answering
 from motet.architectures.parallel.cross_stitch import CrossStitch
 from motet.architectures.parallel.gated_fusion import GatedFusion
 from motet.architectures.parallel.group_trunks import GroupTrunks

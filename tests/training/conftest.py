@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.encoders import Encoder
+from motet.model import load
+from motet.runs import Event
 from motet.tasks.base import Task
 from motet.tasks.classification import Classification
 from motet.tasks.language import MaskedLanguage
@@ -23,7 +26,7 @@ from motet.tasks.spans import Spans
 from motet.tasks.tagging import Tagging
 from motet.training.convergence import Convergence, Never
 from motet.training.experiment import Experiment, Training
-from motet.training.run import Run, start
+from motet.training.run import Run, resume, start
 
 WORDS = ("good", "bad", "film", "train", "rain", "heart", "dry", "cold", "nine", "slow", "warm", "paris", "london")
 
@@ -137,6 +140,26 @@ class Toys:
     def start(self, experiment: Experiment) -> Run:
         self.runs += 1
         return start(experiment, self.folder / f"run{self.runs}")
+
+    def goes_on(self, experiment: Experiment, event: str, step: int) -> Run:
+        """A run that is broken off at an event of a step, and resumed."""
+        self.runs += 1
+        folder = self.folder / f"run{self.runs}"
+
+        def stop(told: Event) -> None:
+            if (told["event"], told.get("step")) == (event, step):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            start(experiment, folder, listeners=[stop])
+        return resume(folder, experiment)
+
+
+def require_same_model(one: Run, other: Run) -> None:
+    """The same weights, bit for bit."""
+    again = load(one.folder.path).state_dict()
+    for name, weight in load(other.folder.path).state_dict().items():
+        torch.testing.assert_close(again[name], weight, rtol=0, atol=0, msg=name)
 
 
 @pytest.fixture(scope="session")

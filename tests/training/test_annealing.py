@@ -18,7 +18,6 @@ from motet.training.distillation import Annealing
 from motet.training.objective import Held, Objective
 from motet.training.plan import Prepared, prepare
 from motet.training.responses import Continue, Distill
-from motet.training.run import resume, start
 from motet.training.trainer import Clock
 
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the truth in the four steps behind a switch that are the last ones
@@ -117,13 +116,7 @@ def test_an_interrupted_run_anneals_on_exactly(dropout_toys: Any, rewind: Any, t
     whole = dropout_toys.start(experiment)
     assert "blend" in {kind for event in steps_of(whole) for kind in event["kinds"].values()}
 
-    def stop(event: Event) -> None:
-        if event["event"] == "check" and event["step"] == 16:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, dropout_toys.folder / "cut", listeners=[stop])
-    cut = resume(dropout_toys.folder / "cut", experiment)
+    cut = dropout_toys.goes_on(experiment, "check", 16)
     assert [event["losses"] for event in steps_of(cut)] == [event["losses"] for event in steps_of(whole)]
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from tests.architectures.examples import EXAMPLES
-from tests.training.conftest import Toys
+from tests.training.conftest import Toys, require_same_model
 
 from motet import registry
 from motet.architectures.modular.lora import LoRA
@@ -16,12 +15,11 @@ from motet.balancing.gradients.graddrop import GradDrop
 from motet.balancing.gradients.pcgrad import PCGrad
 from motet.balancing.regularisers.mmd import MMD
 from motet.errors import RecipeError
-from motet.model import load
 from motet.training.convergence import Patience
 from motet.training.experiment import Experiment
 from motet.training.plan import prepare
 from motet.training.responses import Continue, Distill
-from motet.training.run import Run, resume, start
+from motet.training.run import Run
 
 NAMES = sorted(EXAMPLES)
 ANSWERS = {"continue": Continue(), "distill": Distill()}
@@ -49,16 +47,8 @@ def test_it_trains_and_goes_on_exactly(toys: Toys, name: str) -> None:
     whole = toys.start(wanted)
     require_everything_learnt(toys, name, whole)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "check" and event["step"] == 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(wanted, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", wanted)
-    weights = load(cut.folder.path).state_dict()
-    for key, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(weights[key], weight, rtol=0, atol=0, msg=key)
+    cut = toys.goes_on(wanted, "check", 6)
+    require_same_model(cut, whole)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.conftest import Toys, source
+from tests.training.conftest import Toys, require_same_model, source
 from torch import Tensor
 
 from motet import registry
@@ -17,7 +17,6 @@ from motet.balancing.gradients.pcgrad import PCGrad
 from motet.balancing.gradients.rules import SolverFailed
 from motet.balancing.losses.loss_ratio import LossRatio
 from motet.errors import RecipeError, RunError
-from motet.model import load
 from motet.runs import RunFolder
 from motet.tasks.classification import Classification
 from motet.tasks.regression import Regression
@@ -46,16 +45,8 @@ def test_an_interrupted_run_goes_on_exactly(toys: Toys, name: str) -> None:
     assert all(loss is None or loss < 100 for event in steps for loss in event["losses"].values())
     assert name in KEEPS_NONE or any(event["weights"] for event in steps)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "check" and event["step"] == 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
-    again = load(cut.folder.path).state_dict()
-    for key, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(again[key], weight, rtol=0, atol=0)
+    cut = toys.goes_on(experiment, "check", 4)
+    require_same_model(cut, whole)
 
 
 def a_step(run: Run) -> list[dict[str, Any]]:
@@ -168,9 +159,7 @@ def test_a_rule_that_fails_stops_the_run_and_leaves_it_resumable(toys: Toys, mon
     (step,) = [e["step"] for e in RunFolder(toys.folder / "cut").events() if e.get("code") == "balance-failed"]
     assert step == 5
     cut = resume(toys.folder / "cut", experiment)
-    again = load(cut.folder.path).state_dict()
-    for key, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(again[key], weight, rtol=0, atol=0)
+    require_same_model(cut, whole)
 
 
 def test_fallbacks_are_counted(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from motet.runs import Event
 from motet.training.baselines import baselines
 from motet.training.convergence import PRESETS, Convergence, Never, Patience
 from motet.training.plan import prepare
-from motet.training.run import Interrupted, Run, resume, start
+from motet.training.run import Run
 
 STILL = {"steps": 8, "check_every": 1, "learning_rate": 1e-12}
 IMPATIENT = Patience(checks=1, epochs=0, min_epochs=0, min_delta=0, smooth=1)
@@ -118,13 +118,7 @@ def test_a_run_that_goes_on_keeps_its_baselines(toys: Any) -> None:
     whole = toys.run(IMPATIENT, **STILL)
     experiment = toys.experiment(IMPATIENT, **STILL)
 
-    def stop(event: Event) -> None:
-        if event["event"] == "check" and event["step"] == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
+    cut = toys.goes_on(experiment, "check", 5)
     assert never_began(cut) == never_began(whole)
     for kind in ("converged", "capped"):
         assert [{**e, "time": 0} for e in of_kind(cut, kind)] == [{**e, "time": 0} for e in of_kind(whole, kind)]

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from tests.training.conftest import Toys
+from tests.training.conftest import Toys, require_same_model
 
 from motet import registry
-from motet.model import load
 from motet.training.convergence import Patience
 from motet.training.responses import Continue, Distill
-from motet.training.run import resume, start
 from motet.training.schedules import Phase, Schedule
 from motet.training.schedules.curriculum import Curriculum
 from motet.training.schedules.phases import Phases
@@ -50,16 +47,8 @@ def test_it_trains_and_goes_on_exactly(toys: Toys, schedule: str, balance: str, 
     )
     whole = toys.start(experiment)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "check" and event["step"] == 10:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
-    weights = load(cut.folder.path).state_dict()
-    for name, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(weights[name], weight, rtol=0, atol=0, msg=name)
+    cut = toys.goes_on(experiment, "check", 10)
+    require_same_model(cut, whole)
 
 
 def _part(kind: Any, name: str) -> Any:

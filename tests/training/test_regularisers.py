@@ -48,7 +48,7 @@ from motet.training.penalties import Penalties, parameters_of
 from motet.training.plan import Prepared, prepare
 from motet.training.representations import Representations
 from motet.training.responses import Distill, Drop
-from motet.training.run import resume, start
+from motet.training.run import start
 from motet.training.trainer import Trainer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -92,13 +92,7 @@ def test_an_interrupted_run_goes_on_exactly(toys: Toys, name: str) -> None:
     assert {key for penalties in found for key in penalties} == {name}
     assert max(penalties[name] for penalties in found) > 0
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "check" and event["step"] == 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
+    cut = toys.goes_on(experiment, "check", 6)
     require_equal(cut, whole)
     assert [event["penalties"] for event in steps_of(cut.folder)] == found
 

@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console as Terminal
-from tests.training.conftest import Toys
+from tests.training.conftest import Toys, require_same_model
 
 from motet import registry
 from motet.errors import RecipeError
-from motet.model import load
 from motet.reporting import report
 from motet.reporting.console import Console
 from motet.reporting.numerals import amount, percent
@@ -26,7 +24,7 @@ from motet.sampling.multidds import MultiDDS
 from motet.sampling.thompson import ThompsonBandit
 from motet.training.convergence import Patience
 from motet.training.plan import prepare
-from motet.training.run import Run, resume, start
+from motet.training.run import Run
 
 EVERY = ("mood", "count", "within", "places")
 GIVEN: dict[str, Any] = {
@@ -48,19 +46,11 @@ def runs_of(toys: Toys, experiment: Any) -> tuple[Run, Run]:
     """A run, and the same one broken off after its fifth step."""
     whole = toys.start(experiment)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "step" and event["step"] == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    return whole, resume(toys.folder / "cut", experiment)
+    return whole, toys.goes_on(experiment, "step", 5)
 
 
 def assert_same(one: Run, other: Run) -> None:
-    again = load(other.folder.path).state_dict()
-    for key, weight in load(one.folder.path).state_dict().items():
-        torch.testing.assert_close(again[key], weight, rtol=0, atol=0)
+    require_same_model(other, one)
     checks = [[e["shares"] for e in run.folder.events() if e["event"] == "check"] for run in (one, other)]
     assert checks[0] == checks[1]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tests.encoders.conftest import make_bart, make_gpt2, make_llama, make_t5
-from tests.training.conftest import Toys, source
+from tests.training.conftest import Toys, require_same_model, source
 
 from motet.encoders.loading import Encoder
 from motet.errors import RecipeError
@@ -24,7 +24,6 @@ from motet.training.convergence import Patience
 from motet.training.experiment import Experiment, Training
 from motet.training.plan import prepare
 from motet.training.responses import Distill
-from motet.training.run import resume, start
 
 MAKERS = {"t5": make_t5, "bart": make_bart, "gpt2": make_gpt2, "llama": make_llama}
 SHARED = source(train=30, validation=12)
@@ -111,16 +110,9 @@ def test_an_interrupted_run_goes_on_exactly(make: Callable[[str], Toys], teacher
     toys = make("t5")
     whole = toys.run(patience(teacher), steps=8, check_every=2, learning_rate=1e-9)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "check" and event["step"] == 6:
-            raise KeyboardInterrupt
-
     experiment = toys.experiment(patience(teacher), steps=8, check_every=2, learning_rate=1e-9)
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
-    for name, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(load(cut.folder.path).state_dict()[name], weight, rtol=0, atol=0)
+    cut = toys.goes_on(experiment, "check", 6)
+    require_same_model(cut, whole)
 
 
 def test_texts_too_long_to_write_are_told_with_their_rows(folders: Callable[[str], Path]) -> None:

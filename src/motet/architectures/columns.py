@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Reading
 from motet.data.batches import Chunk
 from motet.encoders.layers import borrowed, has_layers, hidden, replaced
@@ -21,7 +21,7 @@ from motet.encoders.trunk import States, Trunk
 from motet.errors import Problem, at_least, below_one, positive, require
 from motet.tasks.base import Task
 
-__all__ = ["Beside", "Columned", "Columns", "InStep", "answering", "of_column"]
+__all__ = ["Beside", "Columned", "Columns", "InStep", "of_column"]
 
 Mix = Callable[[int, dict[str, Tensor]], dict[str, Tensor]]
 _BYTES = 16  # of a weight that is trained: itself, its gradient and two moments of the optimiser
@@ -265,11 +265,6 @@ class InStep(Arrangement):
         """The logits of a task that writes."""
         part = chunk.part(name)
         return self.answers(part, self.read(part))[name]
-
-
-def answering(tasks: Mapping[str, Task]) -> list[str]:
-    """The tasks that have a head of their own: those that neither write nor guess what comes next."""
-    return [name for name, task in tasks.items() if task.level not in ("next", "sequence")]
 
 
 def of_column(layers: Iterable[int], shared: int, depth: int, place: str) -> Iterator[Problem]:

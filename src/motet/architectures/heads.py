@@ -14,7 +14,7 @@ from motet.encoders.families import Family
 from motet.encoders.trunk import Trunk
 from motet.tasks.base import Task
 
-__all__ = ["Head", "Heads", "LanguageHead", "Pooling", "by_family", "key", "pool"]
+__all__ = ["Head", "Heads", "LanguageHead", "Pooling", "answering", "by_family", "key", "pool", "writes"]
 
 Pooling = Literal["auto", "mean", "cls", "last"]
 
@@ -83,7 +83,7 @@ class Heads(nn.ModuleDict):
         return trunk.family != "decoder" or any(self._levels[name] != "sequence" for name in chunk.owned)
 
     def writes(self, name: str) -> bool:
-        """Whether a task has no head here, because it writes or guesses what comes next with the trunk."""
+        """Whether a task has no head here, as `writes` says of tasks."""
         return key(name) not in self
 
     def of(self, name: str) -> Iterator[nn.Parameter]:
@@ -161,6 +161,16 @@ class LanguageHead(nn.Module):
         """Logits ``[units, vocabulary]`` of features ``[units, width]``, from ``[vocabulary, embedding]``."""
         hidden = self.projection(self.norm(functional.gelu(self.dense(features))))
         return functional.linear(hidden, embeddings, self.bias)
+
+
+def writes(task: Task) -> bool:
+    """Whether a task has no head, because it writes or guesses what comes next with the trunk."""
+    return task.level in ("next", "sequence")
+
+
+def answering(tasks: Mapping[str, Task]) -> list[str]:
+    """The tasks that have a head of their own, by name."""
+    return [name for name, task in tasks.items() if not writes(task)]
 
 
 def by_family(pooling: Pooling, family: Family) -> Pooling:

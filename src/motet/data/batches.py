@@ -44,6 +44,13 @@ class Owned:
     target: Tensor | None = None
     groups: np.ndarray | None = None
 
+    def among(self, rows: Tensor) -> Owned:
+        """The same, once only these rows are left of the chunk, ``[rows]`` in rising order."""
+        words = self.words
+        if words is not None:
+            words = torch.stack([torch.searchsorted(rows, words[0]), words[1]])
+        return replace(self, rows=torch.searchsorted(rows, self.rows), words=words)
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -70,16 +77,14 @@ class Chunk:
         """Tokens, padding included."""
         return self.tokens.numel()
 
-    def part(self, task: str) -> Chunk:
-        """The rows of one task alone."""
-        own = self.owned[task]
-        words = own.words
-        if words is not None:
-            words = torch.stack([torch.searchsorted(own.rows, words[0]), words[1]])
-        alone = replace(own, rows=torch.arange(len(own.rows), device=own.rows.device), words=words)
-        types = None if self.types is None else self.types[own.rows]
-        mask = self.mask[own.rows]
-        return Chunk(self.tokens[own.rows], mask, types, {task: alone}, int(mask.sum()))
+    def part(self, *tasks: str) -> Chunk:
+        """The rows of some tasks alone."""
+        owned = [self.owned[task] for task in tasks]
+        rows = owned[0].rows if len(owned) == 1 else torch.unique(torch.cat([own.rows for own in owned]))
+        left = {task: own.among(rows) for task, own in zip(tasks, owned, strict=True)}
+        types = None if self.types is None else self.types[rows]
+        mask = self.mask[rows]
+        return Chunk(self.tokens[rows], mask, types, left, int(mask.sum()))
 
     def to(self, device: torch.device) -> Chunk:
         """The same chunk on a device."""

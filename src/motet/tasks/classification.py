@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import Self
 
-from motet.errors import DataError, Problem, nearest
+from motet.errors import DataError, Problem, below_one, nearest
 from motet.metrics.classification import classification
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
@@ -157,8 +157,7 @@ def class_problems(classes: tuple[str, ...], label_smoothing: float, least: int 
         yield Problem("classes", "must name each label once", ", ".join(twice))
     if 0 < len(classes) < least:
         yield Problem("classes", "must hold at least two labels", classes[0])
-    if not 0.0 <= label_smoothing < 1.0:
-        yield Problem("label_smoothing", "must be at least 0 and below 1", str(label_smoothing))
+    yield from below_one(label_smoothing=label_smoothing)
 
 
 def frequencies(targets: Iterable[np.ndarray], classes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from tests.architectures.toys import CHUNK, TASKS, chunk, owned
 from tests.encoders.tiny import make
 
-from motet.architectures.parallel.group_trunks import Grouped, GroupTrunks, rows_of
+from motet.architectures.parallel.group_trunks import Grouped, GroupTrunks
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.encoders.layers import borrowed
 from motet.encoders.trunk import Trunk
@@ -105,10 +105,10 @@ def test_what_is_written_is_written_behind_the_layers_of_the_group() -> None:
 
 
 def test_rows_of_some_tasks() -> None:
-    part = rows_of(CHUNK, ["count", "tags"])
+    part = CHUNK.part("count", "tags")
     assert part.tokens.tolist() == CHUNK.tokens.tolist()
     assert set(part.owned) == {"count", "tags"}
-    part = rows_of(chunk(mood=owned(0), count=owned(1, 3), tags=owned(3, words=[(3, 2), (3, 0)])), ["count", "tags"])
+    part = chunk(mood=owned(0), count=owned(1, 3), tags=owned(3, words=[(3, 2), (3, 0)])).part("count", "tags")
     assert part.tokens.tolist() == CHUNK.tokens[[1, 3]].tolist()
     assert part.mask.tolist() == CHUNK.mask[[1, 3]].tolist()
     assert part.owned["count"].rows.tolist() == [0, 1]

@@ -7,20 +7,18 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from tests.training.conftest import Toys
+from tests.training.conftest import Toys, require_same_model
 from tests.training.schedules.traces import EVERY, NAMES
 from tests.training.test_acceptance import EAGER, assert_same, events_of, trainer_of, weights_of
 from torch import Tensor
 
 from motet import registry
 from motet.errors import RunError
-from motet.model import load
 from motet.runs import Event, RunFolder
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import PRESETS, Never
 from motet.training.optimisation import rate
 from motet.training.responses import Continue, Distill, Drop, Response, Stop
-from motet.training.run import resume, start
 from motet.training.schedules import (
     Curriculum,
     Joint,
@@ -66,17 +64,9 @@ def test_every_answer_goes_with_every_schedule_and_a_cut_run_goes_on_exactly(
     assert all(any(event["rows"].values()) for event in steps)
     assert steps[-1]["step"] == 12 or whole.reason == "all converged"
 
-    def stop(event: Event) -> None:
-        if event["event"] == "step" and event["step"] == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        start(experiment, toys.folder / "cut", listeners=[stop])
-    cut = resume(toys.folder / "cut", experiment)
+    cut = toys.goes_on(experiment, "step", 5)
     assert told(cut.folder.events()) == told(whole.folder.events())
-    again = load(cut.folder.path).state_dict()
-    for key, weight in load(whole.folder.path).state_dict().items():
-        torch.testing.assert_close(again[key], weight, rtol=0, atol=0)
+    require_same_model(cut, whole)
 
 
 @pytest.mark.parametrize("name", ["joint", "sequential", "phases"])

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from motet.architectures.adversarial.task_discriminator import Adversary
 from motet.architectures.base import Arrangement
-from motet.architectures.heads import Heads, by_family, key, pool
+from motet.architectures.heads import Heads, answering, by_family, key, pool
 from motet.architectures.parallel.hard_sharing import task_layers
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -83,7 +83,7 @@ class SharedPrivate(Adversary):
 
 class _SharedPrivate(Arrangement):
     def __init__(self, part: SharedPrivate, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
-        reading = [name for name, task in tasks.items() if task.level not in ("next", "sequence")]
+        reading = answering(tasks)
         widths = dict.fromkeys(reading, 2 * trunk.width)
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout, widths=widths))
         self.private = nn.ModuleDict({key(name): task_layers(trunk, part.private_layers) for name in reading})

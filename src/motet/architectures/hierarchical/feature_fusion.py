@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Reading
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -163,7 +163,7 @@ class _FeatureFusion(Reading):
             "gate": lambda: GateOverLayers(len(layers), trunk.width),
             "attention": lambda: AttentionOverLayers(len(layers), trunk.width, part.size),
         }
-        named = [name for name in tasks if not self.heads.writes(name)]
+        named = answering(tasks)
         self.fusions = nn.ModuleDict({key(name): of[part.fuse]() for name in named})
 
     def states(self, task: str, part: Chunk, read: States) -> Tensor:

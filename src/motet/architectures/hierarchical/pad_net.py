@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.experts import Experts
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -93,7 +93,7 @@ class Refinement(nn.Module):
 class _PADNet(Together):
     def __init__(self, part: PADNet, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
-        self.tasks = [name for name in tasks if not self.heads.writes(name)]
+        self.tasks = answering(tasks)
         self.features = Experts(len(self.tasks), trunk.width, part.size)
         places = range(len(self.tasks))
         self.refinements = nn.ModuleDict(

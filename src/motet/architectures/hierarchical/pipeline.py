@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, key, writes
 from motet.architectures.hierarchical.answering import Answering, unreadable
 from motet.architectures.hierarchical.exchange import Exchange, Labels, Reader
 from motet.architectures.hierarchical.graph import TaskGraph
@@ -102,7 +102,7 @@ class Pipeline(Architecture):
         yield from self.graph.strangers(tasks, "architecture.feeds")
         for name, sources in self.feeds.items():
             place = f"architecture.feeds.{name}"
-            if name in tasks and _writes(tasks[name]):
+            if name in tasks and writes(tasks[name]):
                 yield Problem(place, "is for tasks with a head of their own; this one writes with the whole trunk")
             for source in sources:
                 why = self._unreadable(tasks[source]) if source in tasks else ""
@@ -112,7 +112,7 @@ class Pipeline(Architecture):
     def _unreadable(self, task: Task) -> str:
         if self.connection == "labels":
             return unreadable(task)
-        return "writes with the whole trunk and has no layer of its own" if _writes(task) else ""
+        return "writes with the whole trunk and has no layer of its own" if writes(task) else ""
 
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _Pipeline(self, trunk, tasks)
@@ -185,7 +185,3 @@ class _Layer(nn.Module):
     def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
         hidden = functional.gelu(self.down(states))
         return hidden, states + self.up(hidden)
-
-
-def _writes(task: Task) -> bool:
-    return task.level in ("next", "sequence")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -87,7 +87,7 @@ class Look(nn.Module):
 class _TaskAttention(Together):
     def __init__(self, part: TaskAttention, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
-        self.tasks = [name for name in tasks if not self.heads.writes(name)]
+        self.tasks = answering(tasks)
         self.features = nn.Linear(trunk.width, max(1, len(self.tasks)) * part.size)
         self.looks = nn.ModuleDict({key(name): Look(trunk.width, part.size) for name in self.tasks})
 

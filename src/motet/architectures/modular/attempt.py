@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motet.architectures.heads import key
+from motet.architectures.heads import key, writes
 from motet.architectures.modular.prepending import PromptArchitecture, Prompts, drawn
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem, at_least, positive, require
@@ -67,7 +67,7 @@ class ATTEMPT(PromptArchitecture):
     def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
         yield from super().problems(tasks, trunk)
         for name, task in tasks.items():
-            if self.length and trunk.family == "decoder" and task.level in ("next", "sequence"):
+            if self.length and trunk.family == "decoder" and writes(task):
                 rule = "writes behind its text, where a prompt made of all words would give away those to come"
                 yield Problem(f"tasks.{name}", rule, remedy="Take `prompt_tuning` or `mpt`.")
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.experts import Experts
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -137,7 +137,7 @@ class _MixtureOfExperts(Together):
         self.balance = part.balance
         self.experts = Experts(part.experts, trunk.width, part.size)
         self.router = Router(trunk.width, part)
-        named = [name for name in tasks if part.task_size and not self.heads.writes(name)]
+        named = answering(tasks) if part.task_size else ()
         self.embeddings = nn.ParameterDict({key(name): nn.Parameter(torch.randn(part.task_size)) for name in named})
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:

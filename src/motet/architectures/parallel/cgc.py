@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.experts import Experts, Gate, Gating, weighed
-from motet.architectures.heads import Heads, Pooling, by_family, key
+from motet.architectures.heads import Heads, Pooling, answering, by_family, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -111,6 +111,24 @@ class Extraction(nn.Module):
         """What the gate of a task makes of its states and of what shared and own experts make."""
         return weighed(self.gates[key(task)](states, mask), torch.cat(list(made), dim=-2))
 
+    def read(
+        self, chunk: Chunk, parts: Mapping[str, Chunk], common: Tensor, given: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """What the gates let through, each for the rows of its task.
+
+        Args:
+            chunk: all rows.
+            parts: the rows of each task by themselves.
+            common: what the shared experts read of all rows, ``[rows, length, width]``.
+            given: what the gate and the experts of each task read of all rows.
+        """
+        shared, states = self.shared(common), {}
+        for name, part in parts.items():
+            rows = chunk.owned[name].rows
+            here = given[name][rows]
+            states[name] = self.chosen(name, here, part.mask, [shared[rows], *self.own(name, here)])
+        return states
+
     def of(self, task: str, part: nn.ModuleDict) -> Iterable[nn.Parameter]:
         """The parameters of a task among the gates or the private experts."""
         return part[key(task)].parameters() if key(task) in part else ()
@@ -120,7 +138,7 @@ class _CGC(Together):
     def __init__(self, part: CGC, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
         self.level = Extraction(
-            [name for name in tasks if not self.heads.writes(name)],
+            answering(tasks),
             trunk.width,
             shared=part.shared,
             private=part.private,
@@ -130,13 +148,7 @@ class _CGC(Together):
         )
 
     def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:
-        shared = self.level.shared(read.last)
-        states = {}
-        for name, part in parts.items():
-            rows = chunk.owned[name].rows
-            here = read.last[rows]
-            states[name] = self.level.chosen(name, here, part.mask, [shared[rows], *self.level.own(name, here)])
-        return states
+        return self.level.read(chunk, parts, read.last, dict.fromkeys(parts, read.last))
 
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
         yield from super().own_parameters(task)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Arrangement
-from motet.architectures.columns import Columned, InStep, answering
-from motet.architectures.heads import Heads
+from motet.architectures.columns import Columned, InStep
+from motet.architectures.heads import Heads, answering
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem, share
 from motet.registry import register

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Arrangement
-from motet.architectures.columns import Beside, Columned, answering
-from motet.architectures.heads import Heads, key
+from motet.architectures.columns import Beside, Columned
+from motet.architectures.heads import Heads, answering, key
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
 from motet.registry import register

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Arrangement
 from motet.architectures.columns import Columned, Columns
 from motet.architectures.heads import Heads
-from motet.data.batches import Chunk, Owned
+from motet.data.batches import Chunk
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem, nearest
 from motet.registry import register
 from motet.tasks.base import Task
 
-__all__ = ["GroupTrunks", "Grouped", "rows_of"]
+__all__ = ["GroupTrunks", "Grouped"]
 
 
 @register("architecture", "group_trunks")
@@ -106,7 +105,7 @@ class Grouped(Arrangement):
         for names in self.groups:
             here = [name for name in names if name in chunk.owned]
             if here:
-                logits |= self._answers(names[0], rows_of(chunk, here))
+                logits |= self._answers(names[0], chunk if len(here) == len(chunk.owned) else chunk.part(*here))
         return {name: logits[name] for name in chunk.owned}
 
     def write(self, chunk: Chunk, task: Task) -> list[np.ndarray]:
@@ -133,21 +132,3 @@ class Grouped(Arrangement):
         # writing tasks may read the rows again behind the first pass, so that the layers have to be there still
         with self.columns.standing_in(column, self.trunk):
             return self.answers(part, self.read(part))
-
-
-def rows_of(chunk: Chunk, tasks: Sequence[str]) -> Chunk:
-    """The rows of some tasks alone."""
-    if len(tasks) == len(chunk.owned):
-        return chunk
-    rows = torch.unique(torch.cat([chunk.owned[name].rows for name in tasks]))
-    owned = {name: _moved(chunk.owned[name], rows) for name in tasks}
-    types, mask = None if chunk.types is None else chunk.types[rows], chunk.mask[rows]
-    return replace(chunk, tokens=chunk.tokens[rows], mask=mask, types=types, owned=owned)
-
-
-def _moved(own: Owned, rows: Tensor) -> Owned:
-    """What a task has in a chunk of which these rows are left."""
-    words = own.words
-    if words is not None:
-        words = torch.stack([torch.searchsorted(rows, words[0]), words[1]])
-    return replace(own, rows=torch.searchsorted(rows, own.rows), words=words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, key, writes
 from motet.data.batches import Chunk
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem, below_one, nearest, require
@@ -52,7 +52,7 @@ class HardSharing(Architecture):
                 place = f"architecture.{option}.{name}"
                 if name not in tasks:
                     yield Problem(place, f"names no task. {nearest(name, tasks)}")
-                elif tasks[name].level in ("next", "sequence"):
+                elif writes(tasks[name]):
                     yield Problem(place, "is for tasks with a head of their own; this one writes with the whole trunk")
                 elif option == "read_layer" and not 1 <= count <= trunk.depth:
                     yield Problem(place, f"must be 1 to {trunk.depth}", str(count))

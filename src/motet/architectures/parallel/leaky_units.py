@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Arrangement
-from motet.architectures.columns import Columned, InStep, answering, of_column
-from motet.architectures.heads import Heads, key
+from motet.architectures.columns import Columned, InStep, of_column
+from motet.architectures.heads import Heads, answering, key
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem
 from motet.registry import register

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.experts import Experts, Gate, Gating, weighed
-from motet.architectures.heads import Heads, Pooling, by_family, key
+from motet.architectures.heads import Heads, Pooling, answering, by_family, key
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -74,11 +74,7 @@ class _MMoE(Together):
         self.experts = Experts(part.experts, trunk.width, part.size)
         pooling = by_family(part.pooling, trunk.family)
         self.gates = nn.ModuleDict(
-            {
-                key(name): Gate(trunk.width, part.experts, gate=part.gate, pooling=pooling)
-                for name in tasks
-                if not self.heads.writes(name)
-            }
+            {key(name): Gate(trunk.width, part.experts, gate=part.gate, pooling=pooling) for name in answering(tasks)}
         )
 
     def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:

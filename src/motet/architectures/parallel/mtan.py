@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key
 from motet.architectures.reading import Reading
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -99,11 +99,7 @@ class _MTAN(Reading):
         layers = part.layers or range(1, trunk.depth + 1)
         self.layers = [layer if layer < trunk.depth else None for layer in layers]
         self.masks = nn.ModuleDict(
-            {
-                key(name): nn.ModuleList(Mask(trunk.width, part.size) for _ in self.layers)
-                for name in tasks
-                if not self.heads.writes(name)
-            }
+            {key(name): nn.ModuleList(Mask(trunk.width, part.size) for _ in self.layers) for name in answering(tasks)}
         )
 
     def states(self, task: str, part: Chunk, read: States) -> Tensor:

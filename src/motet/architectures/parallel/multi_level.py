@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
-from motet.architectures.heads import Heads, Pooling, key
+from motet.architectures.heads import Heads, Pooling, answering, key, writes
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
 from motet.encoders.trunk import States, Trunk
@@ -65,7 +65,7 @@ class MultiLevel(Architecture):
             place = f"architecture.layers.{name}"
             if name not in tasks:
                 yield Problem(place, f"names no task. {nearest(name, tasks)}")
-            elif tasks[name].level in ("next", "sequence"):
+            elif writes(tasks[name]):
                 yield Problem(place, "is for tasks with a head of their own; this one writes with the whole trunk")
             elif not 1 <= layer <= trunk.depth:
                 yield Problem(place, f"must be 1 to {trunk.depth}", str(layer))
@@ -80,7 +80,7 @@ class _MultiLevel(Together):
     def __init__(self, part: MultiLevel, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
         self.layers = {name: layer for name, layer in part.layers.items() if layer < trunk.depth}
-        named = [name for name in tasks if part.shortcut and not self.heads.writes(name)]
+        named = answering(tasks) if part.shortcut else ()
         self.merges = nn.ModuleDict({key(name): _merge(trunk.width) for name in named})
 
     def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.experts import Gate, Gating, weighed
-from motet.architectures.heads import Heads, Pooling, by_family
+from motet.architectures.heads import Heads, Pooling, answering, by_family
 from motet.architectures.parallel.cgc import Extraction
 from motet.architectures.reading import Together
 from motet.data.batches import Chunk
@@ -81,7 +81,7 @@ class PLE(Architecture):
 class _PLE(Together):
     def __init__(self, part: PLE, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
-        self.tasks = [name for name in tasks if not self.heads.writes(name)]
+        self.tasks = answering(tasks)
         pooling = by_family(part.pooling, trunk.family)
         self.levels = nn.ModuleList(
             Extraction(
@@ -110,18 +110,7 @@ class _PLE(Together):
             }
             every = torch.cat([shared, *(made for of_task in own.values() for made in of_task)], dim=-2)
             common = weighed(gate(common, chunk.mask), every)
-        return self._top(chunk, parts, common, given)
-
-    def _top(
-        self, chunk: Chunk, parts: Mapping[str, Chunk], common: Tensor, given: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
-        level, states = self._levels[-1], {}
-        shared = level.shared(common)
-        for name, part in parts.items():
-            rows = chunk.owned[name].rows
-            here = given[name][rows]
-            states[name] = level.chosen(name, here, part.mask, [shared[rows], *level.own(name, here)])
-        return states
+        return self._levels[-1].read(chunk, parts, common, given)
 
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
         yield from super().own_parameters(task)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.architectures.base import Arrangement
-from motet.architectures.columns import Columned, InStep, answering
-from motet.architectures.heads import Heads, key
+from motet.architectures.columns import Columned, InStep
+from motet.architectures.heads import Heads, answering, key
 from motet.architectures.parallel.cross_stitch import mixtures, stitches
 from motet.data.batches import Chunk
 from motet.encoders.layers import products, sites

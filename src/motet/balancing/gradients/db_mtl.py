@@ -12,7 +12,7 @@ from torch import Tensor
 from motet.balancing.gradients.base import GradientBalance
 from motet.balancing.gradients.rules import Combining, SolverFailed
 from motet.balancing.losses.weighting import FLOOR
-from motet.errors import Problem, at_least, positive
+from motet.errors import Problem, at_least, below_one, positive
 from motet.registry import register
 
 __all__ = ["DBMTL"]
@@ -58,8 +58,7 @@ class DBMTL(GradientBalance):
     floor: float = FLOOR
 
     def faults(self) -> Iterable[Problem]:
-        if not 0 <= self.beta < 1:
-            yield Problem("beta", "must be at least 0 and below 1", str(self.beta))
+        yield from below_one(beta=self.beta)
         yield from at_least(0, sigma=self.sigma)
         yield from positive(floor=self.floor)
         if self.where == "representation":

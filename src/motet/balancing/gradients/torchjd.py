@@ -12,7 +12,7 @@ from torch import Tensor
 
 from motet.balancing.gradients.base import GradientBalance, SolverFailed, Weighting
 from motet.balancing.gradients.geometry import lengths
-from motet.errors import Problem, RecipeError, nearest
+from motet.errors import Problem, RecipeError, below_one, nearest
 from motet.registry import register
 
 __all__ = ["TorchJD"]
@@ -65,8 +65,7 @@ class TorchJD(GradientBalance):
             yield Problem("rule", f"of torchjd {_ELSEWHERE[self.rule]}", self.rule)
         elif self.rule not in _RULES:
             yield Problem("rule", f"is not known. {nearest(self.rule, _RULES)}", self.rule)
-        if not 0 <= self.smoothing < 1:
-            yield Problem("smoothing", "must be at least 0 and below 1", str(self.smoothing))
+        yield from below_one(smoothing=self.smoothing)
 
     def problems(self, tasks: Sequence[str]) -> Iterable[Problem]:
         try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from motet.errors import RecipeError
 from motet.recipe.loading import load
 from motet.study.definition import read_study
 from motet.study.ledger import digest
@@ -50,6 +53,18 @@ def test_every_task_alone_is_one_variant(write_study: Write) -> None:
     assert entry.name.startswith("single-stars-seed0-")
     (task,) = load("recipe.yaml", entry.settings).experiment.tasks
     assert task.name == "stars"
+
+
+def test_tasks_alone_may_have_settings_of_their_own(write_study: Write) -> None:
+    units = plan_study(read_study(write_study(TEXT + "single_task: {training.steps: 2}\n")))
+    steps = [load("recipe.yaml", unit.candidates[0][0].settings).experiment.training.steps for unit in units]
+    assert steps[2:] == [2, 2]
+    assert 2 not in steps[:2]
+
+
+def test_a_wrong_setting_of_tasks_alone_is_placed_there(write_study: Write) -> None:
+    with pytest.raises(RecipeError, match=r"single_task\.training\.stepz"):
+        plan_study(read_study(write_study(TEXT + "single_task: {training.stepz: 2}\n")))
 
 
 def test_what_speaks_of_other_tasks_is_no_part_of_one_alone(project: Path, write_study: Write) -> None:

@@ -44,6 +44,7 @@ class Study:
         baseline: the variant that the others are compared with.
         search: settings of which every variant tries all combinations, on validation.
         single_task: whether there is a model for every task alone, too.
+        alone: the settings of these, in place of those of the recipe.
         document: the text, which knows its lines.
     """
 
@@ -55,6 +56,7 @@ class Study:
     baseline: str = ""
     search: tuple[Settings, ...] = ((),)
     single_task: bool = False
+    alone: Settings = ()
     document: Document = field(default_factory=lambda: Document({}))
 
 
@@ -81,7 +83,8 @@ def read_study(path: str | Path) -> Study:
         budget=data.get("budget", "steps"),
         baseline=data.get("baseline") or next(iter(variants), ALONE),
         search=tuple(_products(data.get("search") or {})),
-        single_task=data.get("single_task", False),
+        single_task=_adds_single(data),
+        alone=_settings(single) if isinstance(single := data.get("single_task"), dict) else (),
         document=document,
     )
 
@@ -106,8 +109,18 @@ def _setting(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
+def _settings(spelled: Mapping[str, Any]) -> Settings:
+    return tuple(_setting(key, value) for key, value in spelled.items())
+
+
 def _variants(spelled: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Settings]:
-    return {name: tuple(_setting(key, value) for key, value in (of or {}).items()) for name, of in spelled.items()}
+    return {name: _settings(of or {}) for name, of in spelled.items()}
+
+
+def _adds_single(data: Mapping[str, Any]) -> bool:
+    """Whether a study asks for models of single tasks, as they stand or with settings of theirs."""
+    single = data.get("single_task", False)
+    return single is True or isinstance(single, dict)
 
 
 def _products(lists: Mapping[str, list[Any]]) -> Iterator[Settings]:
@@ -142,8 +155,10 @@ def _problems(data: Mapping[str, Any], file: Path) -> Iterator[Problem]:
     budget, single = data.get("budget", "steps"), data.get("single_task", False)
     if budget not in get_args(Budget):
         yield Problem("budget", f"must be {', '.join(get_args(Budget))}", str(budget))
-    if not isinstance(single, bool):
-        yield Problem("single_task", "must be true or false", str(single))
+    if not isinstance(single, (bool, dict)):
+        yield Problem("single_task", "must be true, false, or a mapping from keys of the recipe to values", str(single))
+    elif isinstance(single, dict) and "training.seed" in single:
+        yield Problem("single_task.training.seed", "is given by `seeds`")
 
 
 def _base_problems(data: Mapping[str, Any], file: Path) -> Iterator[Problem]:
@@ -159,7 +174,7 @@ def _variant_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     variants, grid = data.get("variants"), data.get("grid")
     if variants and grid:
         yield Problem("grid", "cannot stand beside `variants`", remedy="Keep one of the two.")
-    if not variants and not grid and data.get("single_task") is not True:
+    if not variants and not grid and not _adds_single(data):
         yield Problem("variants", "is missing: name what is compared, or give a `grid`")
     if variants is not None and not isinstance(variants, dict):
         yield Problem("variants", "must be a mapping from names to settings")
@@ -179,7 +194,7 @@ def _name_problems(data: Mapping[str, Any], named: list[str]) -> Iterator[Proble
     for name, folder in zip(named, folders, strict=True):
         if folders.count(folder) > 1:
             yield Problem(f"variants.{name}", "cannot be told from another by the name of its folder")
-    baseline, known = data.get("baseline"), [*named, *([ALONE] if data.get("single_task") else [])]
+    baseline, known = data.get("baseline"), [*named, *([ALONE] if _adds_single(data) else [])]
     if isinstance(data.get("grid"), dict) and not list(_list_problems("grid", data["grid"])):
         known = [*known, *_grid(data["grid"])]
     if baseline is not None and baseline not in known:

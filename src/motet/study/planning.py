@@ -71,7 +71,8 @@ def plan_study(study: Study) -> list[Unit]:
     problems: list[Problem] = []
     units = [_unit(study, name, "", settings, problems) for name, settings in study.variants.items()]
     if study.single_task:
-        units += [_unit(study, ALONE, task.name, _alone(base, task.name), problems) for task in base.tasks]
+        alone = {task.name: (*_alone(base, task.name), *study.alone) for task in base.tasks}
+        units += [_unit(study, ALONE, task, settings, problems) for task, settings in alone.items()]
     if problems:
         raise RecipeError(study.document.located(dict.fromkeys(problems)), heading=study.path.name)
     return units
@@ -116,7 +117,8 @@ def _alone(base: Experiment, task: str) -> Settings:
 def _placed(study: Study, variant: str, found: Settings, error: RecipeError) -> Iterator[Problem]:
     """The problems of a recipe where the study file has their cause: the base alone has none."""
     searched = [setting.partition("=")[0] for setting in found]
-    own = f"variants.{variant}" if variant in (study.document.data.get("variants") or {}) else "grid"
+    named = {name: f"variants.{name}" for name in study.document.data.get("variants") or {}}
+    own = "single_task" if variant == ALONE else named.get(variant, "grid")
     for problem in error.problems or (Problem("", str(error)),):
         of_search = any(problem.name.startswith(key) for key in searched)
         yield replace(problem.under("search" if of_search else own), line=None)

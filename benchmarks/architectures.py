@@ -12,59 +12,27 @@ equal tokens.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from measuring import Row, Stopwatch, table
-from subject import Precision, Subject, opened
+from measuring import Row, Stopwatch, peak_memory, table
+from subject import Case, Subject, opened
 
 from motet import registry
+from motet.architectures.base import Architecture
 from motet.data.docstrings import tasks
 from motet.data.sources import Source
-from motet.encoders.loading import Encoder
 from motet.sampling.uniform import Uniform
 from motet.tasks.base import Task
-from motet.training.experiment import Experiment, Training
 
 _PLAIN = "hard_sharing"
 _MOST = {"adapters": 1.0}  # of a step of hard sharing that trains the whole encoder
 _MOST_OF_MANY = {"adapters": 1.25}
 _MOST_OF_MODULES = 1.5
-
-
-@dataclass(frozen=True)
-class Case:
-    """A run of an architecture on docstrings.
-
-    Args:
-        name: of the architecture.
-        tasks: that learn.
-        precision: of the matrix products.
-        layers: of the default encoder; None for all.
-        tokens: of a step.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    precision: Precision
-    layers: int | None
-    tokens: int = 1024
-    data: None = None
-
-    def experiment(self) -> Experiment:
-        """The run."""
-        return Experiment(
-            tasks=self.tasks,
-            encoder=Encoder(layers=self.layers, max_length=64),
-            architecture=registry.find("architecture", self.name)(),
-            sampler=Uniform(),
-            training=Training(tokens_per_batch=self.tokens, precision=self.precision),
-        )
 
 
 def five() -> tuple[Task, ...]:
@@ -80,14 +48,30 @@ def many(count: int) -> tuple[Task, ...]:
     return tuple(replace(kind, name=f"kind{at}", source=source) for at, source in enumerate(sources))
 
 
+def case(name: str, of: tuple[Task, ...], options: argparse.Namespace, tokens: int = 1024) -> Case:
+    """A run of an architecture as it comes; the tasks are halved where it needs groups."""
+    middle, called = len(of) // 2, [task.name for task in of]
+    needed = {"group_trunks": {"groups": {"first": tuple(called[:middle]), "second": tuple(called[middle:])}}}
+    part: Architecture = registry.find("architecture", name)(**needed.get(name, {}))
+    return Case(
+        name=name,
+        tasks=of,
+        precision=options.precision,
+        layers=options.layers,
+        tokens=tokens,
+        architecture=part,
+        sampler=Uniform(),
+    )
+
+
 def compared(first: Case, second: Case, options: argparse.Namespace) -> list[float]:
     """Steps of the second over steps of the first, turn by turn."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="motet-architectures-")))
         subjects: list[Subject] = []
-        for place, case in enumerate((first, second)):
+        for place, measured in enumerate((first, second)):
             (folder / str(place)).mkdir()
-            subjects.append(stack.enter_context(opened(case, folder / str(place))))
+            subjects.append(stack.enter_context(opened(measured, folder / str(place))))
         watch = Stopwatch(subjects[0].prepared.devices.device, options.clock == "cpu")
         one, other = (lambda of=of: of.step(options.steps) for of in subjects)  # type: ignore[misc]
         return [later / sooner for sooner, later in watch.turns(one, other, options.rounds)]
@@ -102,20 +86,22 @@ def peak(name: str, options: argparse.Namespace) -> float:
 
 def report_peak(name: str, options: argparse.Namespace) -> None:
     """Take some steps and print the most memory that was held, in MiB."""
-    with tempfile.TemporaryDirectory(prefix="motet-architectures-") as folder:
-        case = Case(name, five(), options.precision, options.layers)
-        with opened(case, Path(folder)) as subject:
-            subject.step(5)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    measured = case(name, five(), options)
+    with (
+        tempfile.TemporaryDirectory(prefix="motet-architectures-") as folder,
+        opened(measured, Path(folder)) as subject,
+    ):
+        subject.step(5)
+    print(peak_memory() / 2**20)
 
 
 def against_plain(names: list[str], options: argparse.Namespace) -> list[Row]:
     """A step and the memory of each, of those of hard sharing."""
-    plain, rows = Case(_PLAIN, five(), options.precision, options.layers), []
+    plain, rows = case(_PLAIN, five(), options), []
     memory = peak(_PLAIN, options)
     for name in names:
         if name != _PLAIN:
-            ratios = compared(plain, replace(plain, name=name), options)
+            ratios = compared(plain, case(name, five(), options), options)
             rows.append(Row("docstrings", f"{name}: a step", ratios, most=_MOST.get(name)))
             rows.append(Row("docstrings", f"{name}: memory", [peak(name, options) / memory]))
             print(table(rows[-2:]), flush=True)
@@ -126,8 +112,7 @@ def of_fifty(names: list[str], options: argparse.Namespace) -> list[Row]:
     """A step of fifty tasks, of one of five, at equal tokens."""
     rows = []
     for name in names:
-        few = Case(name, many(5), options.precision, options.layers, tokens=4096)
-        ratios = compared(few, replace(few, tasks=many(50)), options)
+        ratios = compared(*(case(name, many(count), options, tokens=4096) for count in (5, 50)), options)
         most = _MOST_OF_MANY.get(name, _MOST_OF_MODULES)
         rows.append(Row("docstrings", f"{name}: fifty tasks, of five", ratios, most=most))
         print(table(rows[-1:]), flush=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from measuring import Row, Stopwatch, table
-from subject import Precision, Subject, opened
+from measuring import Row, Stopwatch, peak_memory, table
+from subject import Case, Subject, opened
 
 from motet.balancing.base import Balance
 from motet.balancing.engine import GradientBalancer
@@ -33,45 +32,14 @@ from motet.balancing.losses.sum import Sum
 from motet.balancing.rows import Rows
 from motet.data.docstrings import tasks
 from motet.data.sources import Source
-from motet.encoders.loading import Encoder
 from motet.registry import find, names
 from motet.tasks.base import Task
 from motet.training import devices
-from motet.training.experiment import Experiment, Training
 
 _RULES = ("pcgrad", "cagrad", "mgda", "upgrad", "nash", "gradvac")
 _MANY = 50
 _SECOND_LOOK = 1.35  # FAMO reads every batch twice
 _WARM = 3  # steps before a peak is read
-
-
-@dataclass(frozen=True)
-class Case:
-    """A run over tasks on docstrings.
-
-    Args:
-        name: a word for tables.
-        tasks: those that learn.
-        balance: of their losses or gradients.
-        tokens: of a step.
-        precision: of the matrix products.
-        layers: of the default encoder; None for all.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    balance: Balance
-    tokens: int
-    precision: Precision
-    layers: int | None
-    data: None = None
-
-    def experiment(self) -> Experiment:
-        """The run."""
-        training = Training(tokens_per_batch=self.tokens, precision=self.precision)
-        return Experiment(
-            tasks=self.tasks, encoder=Encoder(layers=self.layers), training=training, balance=self.balance
-        )
 
 
 def different(count: int = 5) -> tuple[Task, ...]:
@@ -134,7 +102,15 @@ class Bench:
 
     def case(self, name: str, of: tuple[Task, ...], how: Balance) -> Case:
         """A run with the options of the command line."""
-        return Case(name, of, how, self.options.tokens, self.options.precision, self.options.layers)
+        options = self.options
+        return Case(
+            name=name,
+            tasks=of,
+            precision=options.precision,
+            layers=options.layers,
+            tokens=options.tokens,
+            balance=how,
+        )
 
     def place(self) -> Path:
         """An empty folder."""
@@ -223,7 +199,7 @@ def _peak(case: Case, folder: Path) -> Peak:
         subject.step(_WARM)
         if subject.prepared.devices.device.type == "cuda":
             return Peak(torch.cuda.max_memory_allocated(), _rows(subject, 1).columns)
-        return Peak(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, _rows(subject, 1).columns)
+        return Peak(peak_memory(), _rows(subject, 1).columns)
 
 
 def main() -> None:

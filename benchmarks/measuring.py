@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
-__all__ = ["Row", "Stopwatch", "table"]
+__all__ = ["Row", "Stopwatch", "peak_memory", "table"]
 
 Work = Callable[[], object]
 
@@ -95,6 +96,15 @@ class Stopwatch:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.process_time() if self.cpu else time.perf_counter()
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held in memory.
+
+    `getrusage` would do, but for a process that another has started it begins with what that one held.
+    """
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 def table(rows: Sequence[Row]) -> str:

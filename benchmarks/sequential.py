@@ -16,7 +16,7 @@ from pathlib import Path
 from measuring import Row, Stopwatch, table
 from subject import Subject, opened
 
-from architectures import Case, many
+from architectures import case, many
 
 _PHASES = 5
 _MOST = 1.05
@@ -28,8 +28,8 @@ def phases(options: argparse.Namespace, folder: Path, stack: ExitStack) -> list[
     for count in range(1, _PHASES + 1):
         place = folder / str(count)
         place.mkdir()
-        case = Case("hard_sharing", many(count), options.precision, options.layers, tokens=options.tokens)
-        subject = stack.enter_context(opened(case, place))
+        phase = case("hard_sharing", many(count), options, options.tokens)
+        subject = stack.enter_context(opened(phase, place))
         held = subject.held()
         held.popitem()
         subject.trainer.objective.held.update(held)

@@ -11,44 +11,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from measuring import Row, Stopwatch, table
-from subject import Precision, Subject, opened
+from subject import Case, Subject, opened
 
 from motet.data.docstrings import tasks
 from motet.data.sources import Source
-from motet.encoders.loading import Encoder
-from motet.tasks.base import Task
-from motet.training.experiment import Experiment, Training
 
 _TOKENS = 1024
-
-
-@dataclass(frozen=True)
-class Case:
-    """A run over some of the tasks on docstrings.
-
-    Args:
-        name: a word for tables.
-        tasks: those that learn.
-        tokens: of a step.
-        precision: of the matrix products.
-        layers: of the default encoder; None for all.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    tokens: int
-    precision: Precision
-    layers: int | None
-    data: None = None
-
-    def experiment(self) -> Experiment:
-        """The run."""
-        training = Training(tokens_per_batch=self.tokens, precision=self.precision)
-        return Experiment(tasks=self.tasks, encoder=Encoder(layers=self.layers), training=training)
 
 
 def cases(options: argparse.Namespace) -> list[Case]:
@@ -57,7 +29,13 @@ def cases(options: argparse.Namespace) -> list[Case]:
     elsewhere = replace(area, source=Source("docstrings", seed=14))  # another source by its settings
     made = {"one": (kind,), "other": (elsewhere,), "shared": (kind, area), "apart": (kind, elsewhere)}
     return [
-        Case(name, of, _TOKENS * (2 if name == "apart" else 1), options.precision, options.layers)
+        Case(
+            name=name,
+            tasks=of,
+            precision=options.precision,
+            layers=options.layers,
+            tokens=_TOKENS * (2 if name == "apart" else 1),
+        )
         for name, of in made.items()
     ]
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
+from motet.architectures.base import Architecture
+from motet.architectures.parallel.hard_sharing import HardSharing
+from motet.balancing.base import Balance
+from motet.balancing.losses.sum import Sum
 from motet.data.batches import Chunk
 from motet.data.docstrings import tasks
 from motet.data.examples import Examples
 from motet.encoders.loading import Encoder
 from motet.recipe import load
 from motet.runs import EventLog
+from motet.sampling.base import Sampler
+from motet.sampling.temperature import Temperature
 from motet.tasks.base import Task
 from motet.training.distillation import RecordedTeacher, SoftLabels
 from motet.training.evaluation import Predictions
@@ -26,7 +32,7 @@ from motet.training.plan import Prepared, prepare, row_names
 from motet.training.responses import Distill
 from motet.training.trainer import Trainer
 
-__all__ = ["RECIPE", "Choice", "Chosen", "Precision", "Subject", "opened"]
+__all__ = ["RECIPE", "Case", "Choice", "Chosen", "Precision", "Subject", "opened"]
 
 Precision = Literal["fp32", "bf16"]
 
@@ -63,6 +69,43 @@ class Choice:
         encoder = Encoder(layers=self.layers, max_length=found.encoder.max_length)
         training = replace(found.training, precision=self.precision, accumulate=1)
         return replace(found, encoder=encoder, training=training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Tasks on the bundled docstrings, with the parts that are to be measured.
+
+    Args:
+        name: a word for tables.
+        tasks: those that learn.
+        precision: of the matrix products.
+        layers: of the default encoder; None for all.
+        tokens: of a step.
+        architecture: around the encoder.
+        balance: of their losses or gradients.
+        sampler: of the tasks.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    precision: Precision
+    layers: int | None
+    tokens: int = 1024
+    architecture: Architecture = field(default_factory=HardSharing)
+    balance: Balance = field(default_factory=Sum)
+    sampler: Sampler = field(default_factory=Temperature)
+    data: None = None
+
+    def experiment(self) -> Experiment:
+        """The run."""
+        return Experiment(
+            tasks=self.tasks,
+            encoder=Encoder(layers=self.layers, max_length=64),
+            architecture=self.architecture,
+            balance=self.balance,
+            sampler=self.sampler,
+            training=Training(tokens_per_batch=self.tokens, precision=self.precision),
+        )
 
 
 class Chosen(Protocol):

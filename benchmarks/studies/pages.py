@@ -49,8 +49,8 @@ it, and one that never beats a constant answer (`name_match` seldom does in so s
 _FDU_MTL = """# FDU-MTL: sixteen domains of reviews
 
 Is a review positive? One task for each domain: Liu, Qiu, Huang 2017, "Adversarial Multi-task Learning for Text
-Classification". Three layers of the encoder, texts cut after 96 sub-words, about one pass and a half over the rows; the
-checkpoint with the best mean on validation is scored on test, once. The models of single tasks have read a sixteenth of
+Classification". Three layers of the encoder, texts cut after 96 sub-words, about one pass over the rows; the checkpoint
+ with the best mean on validation is scored on test, once. The models of single tasks have read a sixteenth of
 the tokens each, and so as many together, in smaller batches. The discriminator sees the labelled texts alone.
 
 The paper's recurrent networks are quoted with a mean accuracy of about 82 for single tasks and 86.1 for the adversarial

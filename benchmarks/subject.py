@@ -100,7 +100,7 @@ class Case:
         """The run."""
         return Experiment(
             tasks=self.tasks,
-            encoder=Encoder(layers=self.layers, max_length=64),
+            encoder=Encoder(layers=self.layers),
             architecture=self.architecture,
             balance=self.balance,
             sampler=self.sampler,

@@ -17,7 +17,11 @@ for peer in libmtl torchjd; do
         # torch alone and first, so that no other package has a say in which build of it is taken
         "$place/bin/python" -m pip install --quiet torch==2.13.0
         case $peer in
-            libmtl) "$place/bin/python" -m pip install --quiet LibMTL==1.1.5 transformers ;;
+            # without what it asks for: of that it uses torch and numpy here, and torchvision would bring another torch
+            libmtl)
+                "$place/bin/python" -m pip install --quiet --no-deps LibMTL==1.1.5
+                "$place/bin/python" -m pip install --quiet transformers numpy
+                ;;
             torchjd) "$place/bin/python" -m pip install --quiet torchjd==0.18.0 transformers ;;
         esac
         touch "$place/ready"

@@ -69,7 +69,7 @@ def test_every_problem_of_the_file_is_told_at_once(write_study: Write) -> None:
         "variants.b.training.seed\n    is given by `seeds`",
         "line 6  variants.b!\n",
         "seeds = [0, 0]\n    holds a seed twice",
-        "budget = hours\n    must be steps, tokens, seconds",
+        "budget = hours\n    must be one of steps, tokens, seconds, or one of them with an amount",
         "baseline = c\n    is none of the variants",
         "line 10  search.training.steps = 3",
         "single_task = yes please",

@@ -370,3 +370,18 @@ def test_ruined_weights_are_never_saved(toys: Any) -> None:
     assert "NaN" not in run.events_file.read_text(encoding="utf-8")
     for snapshot in run.checkpoints.iterdir() if run.checkpoints.exists() else ():
         assert all(w.isfinite().all() for w in load_file(snapshot / "model.safetensors").values())
+
+
+@pytest.mark.parametrize(("limits", "reason"), [({"max_tokens": 400}, "tokens"), ({"max_seconds": 1e-6}, "seconds")])
+def test_a_run_ends_with_the_step_that_reaches_its_budget(toys: Any, limits: Any, reason: str) -> None:
+    run = toys.run(steps=50, check_every=50, **limits)
+    assert run.reason == reason
+    tokens = [event["tokens"] for event in events_of(run, "step")]
+    assert sum(tokens[:-1]) < 400 <= sum(tokens) if reason == "tokens" else len(tokens) == 1
+    assert run.scores
+
+
+def test_a_budget_of_tokens_goes_on_where_a_run_was_cut(toys: Any) -> None:
+    experiment = toys.experiment(steps=50, check_every=2, max_tokens=1000)
+    whole, cut = toys.start(experiment), toys.goes_on(experiment, "step", 3)
+    assert events_of(cut, "end")[0]["step"] == events_of(whole, "end")[0]["step"]

@@ -35,6 +35,8 @@ CONVERGED = {
 }
 ENDINGS = {
     "steps": "when the budget ended",
+    "tokens": "when the budget ended",
+    "seconds": "when the budget ended",
     "stopped": "when the run was stopped",
     "interrupted": "when the run was interrupted",
 }

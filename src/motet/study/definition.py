@@ -41,6 +41,7 @@ class Study:
         variants: by name, the settings that each puts in place of those of the recipe, like ``balance="sum"``.
         seeds: of every variant.
         budget: what is the same for all of them.
+        amount: of it, at which every run ends; None where the recipes say when they end.
         baseline: the variant that the others are compared with.
         search: settings of which every variant tries all combinations, on validation.
         single_task: whether there is a model for every task alone, too.
@@ -53,6 +54,7 @@ class Study:
     variants: Mapping[str, Settings]
     seeds: tuple[int, ...] = (0, 1, 2)
     budget: Budget = "steps"
+    amount: float | None = None
     baseline: str = ""
     search: tuple[Settings, ...] = ((),)
     single_task: bool = False
@@ -74,13 +76,15 @@ def read_study(path: str | Path) -> Study:
     if problems:
         raise RecipeError(document.located(problems), heading=file.name)
     data = document.data
+    budget, amount = _budget(data.get("budget", "steps"))
     variants = _grid(data["grid"]) if data.get("grid") else _variants(data.get("variants") or {})
     return Study(
         path=file,
         base=_base(file, data["base"]),
         variants=variants,
         seeds=tuple(data.get("seeds", (0, 1, 2))),
-        budget=data.get("budget", "steps"),
+        budget=budget,
+        amount=amount,
         baseline=data.get("baseline") or next(iter(variants), ALONE),
         search=tuple(_products(data.get("search") or {})),
         single_task=_adds_single(data),
@@ -107,6 +111,13 @@ def _base(file: Path, named: str) -> Path:
 
 def _setting(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
+
+
+def _budget(spelled: Any) -> tuple[Any, Any]:
+    """What is the same for all runs, and how much of it, where a study says so."""
+    if isinstance(spelled, dict) and len(spelled) == 1:
+        return next(iter(spelled.items()))
+    return spelled, None
 
 
 def _settings(spelled: Mapping[str, Any]) -> Settings:
@@ -152,13 +163,21 @@ def _problems(data: Mapping[str, Any], file: Path) -> Iterator[Problem]:
     yield from _seed_problems(data.get("seeds", [0]))
     for key in ("grid", "search"):
         yield from _list_problems(key, data.get(key))
-    budget, single = data.get("budget", "steps"), data.get("single_task", False)
-    if budget not in get_args(Budget):
-        yield Problem("budget", f"must be {', '.join(get_args(Budget))}", str(budget))
+    yield from _budget_problems(data.get("budget", "steps"))
+    single = data.get("single_task", False)
     if not isinstance(single, (bool, dict)):
         yield Problem("single_task", "must be true, false, or a mapping from keys of the recipe to values", str(single))
     elif isinstance(single, dict) and "training.seed" in single:
         yield Problem("single_task.training.seed", "is given by `seeds`")
+
+
+def _budget_problems(spelled: Any) -> Iterator[Problem]:
+    budget, amount = _budget(spelled)
+    known = ", ".join(get_args(Budget))
+    if not isinstance(budget, str) or budget not in get_args(Budget):
+        yield Problem("budget", f"must be one of {known}, or one of them with an amount", str(spelled))
+    elif amount is not None and (isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount > 0):
+        yield Problem(f"budget.{budget}", "must be a positive number", str(amount))
 
 
 def _base_problems(data: Mapping[str, Any], file: Path) -> Iterator[Problem]:

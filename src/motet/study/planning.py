@@ -69,13 +69,25 @@ def plan_study(study: Study) -> list[Unit]:
     """
     base = load(study.base).experiment
     problems: list[Problem] = []
-    units = [_unit(study, name, "", settings, problems) for name, settings in study.variants.items()]
+    units = [_unit(study, name, "", (*_spending(study), *of), problems) for name, of in study.variants.items()]
     if study.single_task:
-        alone = {task.name: (*_alone(base, task.name), *study.alone) for task in base.tasks}
+        share = _spending(study, len(base.tasks))
+        alone = {task.name: (*_alone(base, task.name), *share, *study.alone) for task in base.tasks}
         units += [_unit(study, ALONE, task, settings, problems) for task, settings in alone.items()]
     if problems:
         raise RecipeError(study.document.located(dict.fromkeys(problems)), heading=study.path.name)
     return units
+
+
+_ENDS = {"steps": "training.steps", "tokens": "training.max_tokens", "seconds": "training.max_seconds"}
+
+
+def _spending(study: Study, runs: int = 1) -> Settings:
+    """What ends every run at the budget, or at its share of one that several runs have together."""
+    if study.amount is None:
+        return ()
+    share = study.amount / runs
+    return (f"{_ENDS[study.budget]}={share if study.budget == 'seconds' else max(1, round(share))}",)
 
 
 def _unit(study: Study, variant: str, task: str, settings: Settings, problems: list[Problem]) -> Unit:

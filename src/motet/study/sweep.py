@@ -223,6 +223,7 @@ def _about(study: Study) -> dict[str, Any]:
         "variants": {name: list(settings) for name, settings in study.variants.items()},
         "seeds": list(study.seeds),
         "budget": study.budget,
+        "amount": study.amount,
         "baseline": study.baseline,
         "search": [list(settings) for settings in study.search if settings],
         "single_task": study.single_task,

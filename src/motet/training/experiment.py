@@ -32,7 +32,9 @@ class Training:
     """How long, how fast, how much at a time.
 
     Args:
-        steps: optimiser steps, discarded ones included.
+        steps: optimiser steps, discarded ones included. The learning rate goes by them, whatever ends the run.
+        max_tokens: the run ends with the step that brings it to so many tokens, padding left out.
+        max_seconds: and with the step that brings all steps to so many seconds. Checks are not counted.
         tokens_per_batch: tokens of a step, on average over an epoch.
         batches: `mixed` puts rows of all tasks into every step, by the shares of the sampler; `single` those of one
             task, drawn with these shares as chances.
@@ -59,6 +61,8 @@ class Training:
     """
 
     steps: int = 1000
+    max_tokens: int | None = None
+    max_seconds: float | None = None
     tokens_per_batch: int = 2048
     batches: Literal["mixed", "single"] = "mixed"
     accumulate: int = 1
@@ -80,11 +84,12 @@ class Training:
         require(self._problems())
 
     def _problems(self) -> Iterable[Problem]:
-        for name in ("steps", "tokens_per_batch", "accumulate", "check_every", "validation_rows", "log_every"):
+        amounts = ("tokens_per_batch", "accumulate", "check_every", "validation_rows", "log_every")
+        for name in ("steps", "max_tokens", *amounts):
             value = getattr(self, name)
             if value is not None and value < 1:
                 yield Problem(name, "must be at least 1", str(value))
-        for name in ("learning_rate", "head_learning_rate", "clip"):
+        for name in ("max_seconds", "learning_rate", "head_learning_rate", "clip"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 yield Problem(name, "must be a positive number", str(value))
@@ -129,7 +134,7 @@ class Experiment:
 
     def describe(self) -> dict[str, Any]:
         """The experiment as a recipe spells it."""
-        parts = tuple(f.name for f in fields(self) if f.name != "tasks")
+        parts = tuple(f.name for f in fields(self) if f.name != "tasks" and (f.name != "start_from" or self.start_from))
         tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
         return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -53,6 +53,7 @@ class Journal:
     rate: Callable[[int], float]
     name_rows: Callable[[str, Sequence[int]], Sequence[str]]
     seconds: float = 0.0
+    tokens: int = 0
     _pending: list[_Batch] = field(default_factory=list)
     _steps: int = 0
     _rows: dict[str, int] = field(default_factory=dict)
@@ -73,6 +74,15 @@ class Journal:
         """Writes an event, in the main process."""
         return _nothing if self.log is None else self.log.write
 
+    def spent(self, what: Literal["tokens", "seconds"]) -> float:
+        """Real tokens of all processes, or seconds of steps as they counted them on average; the same in each."""
+        if self.devices.count == 1:
+            return float(getattr(self, what))
+        total = float(
+            self.devices.sum(torch.tensor(getattr(self, what), dtype=torch.float64, device=self.devices.device))
+        )
+        return total if what == "tokens" else total / self.devices.count
+
     def close(self) -> None:
         """Close the log."""
         if self.log is not None:
@@ -86,6 +96,7 @@ class Journal:
         for chunk in chunks:
             for task, owned in chunk.owned.items():
                 examples.setdefault(task, []).extend(owned.examples.tolist())
+            self.tokens += chunk.real
             self._tokens[0] += chunk.real
             self._tokens[1] += chunk.padded
         for task, rows in examples.items():

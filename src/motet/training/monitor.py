@@ -67,7 +67,12 @@ class Monitor:
             return "stopped"
         if all(self.standings[task].status == "converged" for task in self.trainer.ahead):
             return "all converged"
-        return "steps" if self.trainer.clock.physical >= self.trainer.experiment.training.steps else ""
+        training, spent = self.trainer.experiment.training, self.trainer.journal.spent
+        if self.trainer.clock.physical >= training.steps:
+            return "steps"
+        if training.max_tokens is not None and spent("tokens") >= training.max_tokens:
+            return "tokens"
+        return "seconds" if training.max_seconds is not None and spent("seconds") >= training.max_seconds else ""
 
     def check(self) -> None:
         """Score, note peaks, switch tasks, and commit."""

@@ -70,7 +70,11 @@ class Snapshots:
         trainer = self._trainer
         if trainer.devices.main:
             run = {"snapshot": self.current, "events": self.events, "physical": trainer.clock.physical}
-            log = {"logged": trainer.journal.count, "seconds": trainer.journal.seconds}
+            log = {
+                "logged": trainer.journal.count,
+                "seconds": trainer.journal.seconds,
+                "tokens": trainer.journal.tokens,
+            }
             self.checkpoints.commit({**run, **log, **state})
             self.checkpoints.keep(full, weights)
         trainer.devices.barrier()
@@ -81,4 +85,4 @@ class Snapshots:
         loaded = self.checkpoints.weights(self.current), self.checkpoints.moments(self.current)
         self._trainer.rewind(*loaded, self.checkpoints.progress(self.current))
         self._trainer.clock.physical = state["physical"]
-        self._trainer.journal.seconds = state["seconds"]
+        self._trainer.journal.seconds, self._trainer.journal.tokens = state["seconds"], state["tokens"]

@@ -83,14 +83,20 @@ class Feed:
         shares = self.shares
         return self._tokens / sum(shares[name] * stream.mean_length for name, stream in self.streams.items())
 
-    def next(self, live: Collection[str], entropies: Entropies | None = None) -> list[Chunk]:
+    def next(
+        self,
+        live: Collection[str],
+        entropies: Entropies | None = None,
+        thinned: Mapping[str, float] | None = None,
+    ) -> list[Chunk]:
         """The chunks of the next step.
 
         Args:
             live: the tasks that take part; rows that only others label are not drawn.
             entropies: how sure the model is of rows; for a sampler that chooses among more than a step needs.
+            thinned: of what the sampler gives them, the part that some tasks take; the others share the rest.
         """
-        counts = {name: count for name, count in self._counts(live).items() if count}
+        counts = {name: count for name, count in self._counts(live, thinned or {}).items() if count}
         drawn = {
             name: (self.owners(name, live), self.streams[name].draw(count * self.mixing.pool))
             for name, count in counts.items()
@@ -140,9 +146,22 @@ class Feed:
         kept = self.mixing.keep(asked, count)
         return {name: (owners, rows[kept[name]]) for name, (owners, rows) in drawn.items() if len(kept[name])}
 
-    def _counts(self, live: Collection[str]) -> dict[str, int]:
+    def _shares(self, live: Collection[str], thinned: Mapping[str, float]) -> dict[str, float]:
+        """The share of every stream, less what streams of thinned tasks alone leave to the others."""
+        shares, candidates = self.shares, self.open(live)
+        parts = {name: max(thinned.get(task, 1.0) for task in self.owners(name, live)) for name in candidates}
+        left = sum(shares[name] * (1 - part) for name, part in parts.items())
+        others = sum(shares[name] for name, part in parts.items() if part == 1)
+        if not left or not others:
+            return shares
+        return {
+            name: share * (1 + left / others if parts.get(name, 1.0) == 1 else parts[name])
+            for name, share in shares.items()
+        }
+
+    def _counts(self, live: Collection[str], thinned: Mapping[str, float]) -> dict[str, int]:
         """Examples of every stream; what a step rounds off is made up by the next."""
-        candidates, shares, rows = self.open(live), self.shares, self.rows_per_step
+        candidates, shares, rows = self.open(live), self._shares(live, thinned), self.rows_per_step
         if self._single:
             chosen = self.mixing.pick(candidates, shares)
             self.mixing.pulled({chosen: 1.0})

@@ -76,6 +76,11 @@ class Objective:
         """The representations of the rows that `losses` has read last; empty where nobody wants them."""
         return {} if self.representations is None else self.representations.features
 
+    @property
+    def thinned(self) -> dict[str, float]:
+        """The part of their rows that held tasks take, where it is not all of them."""
+        return {task: held.response.share for task, held in self.held.items() if held.response.share < 1}
+
     def kind(self, task: str) -> Kind:
         """What a task learns from."""
         if task not in self.held:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from motet.errors import Problem, require
+from motet.errors import Problem, require, share
 from motet.registry import register
 
 __all__ = ["Continue", "Distill", "Drop", "Response", "Stop"]
@@ -37,6 +37,8 @@ class Distill(Response):
             in the target, or squared errors, that is to learn from the target ``u * truth + (1 - u) * teacher``.
             Source: Clark, Luong, Khandelwal, Manning, Le 2019, "BAM! Born-Again Multi-Task Networks for Natural
             Language Understanding".
+        share: of the rows that the sampler gives the task; what it leaves goes to the tasks that still learn. A set of
+            rows that such a task reads too is drawn in full.
 
     Relations:
         `Continue` keeps the true labels, `Drop` keeps nothing, `Stop` ends the run.
@@ -51,6 +53,7 @@ class Distill(Response):
     teacher: Literal["recorded", "online", "written"] = "recorded"
     blend: bool = False
     anneal: bool = False
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         require(self._problems())
@@ -67,6 +70,7 @@ class Distill(Response):
             yield Problem("anneal", "cannot go with `blend`: each says how much of the truth is learnt", "true")
         if not self.temperature > 0:
             yield Problem("temperature", "must be positive", str(self.temperature))
+        yield from share(share=self.share)
 
 
 @register("response", "continue")

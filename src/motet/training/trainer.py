@@ -119,7 +119,7 @@ class Trainer:
         done = {id(p) for p in self.balancer.summed}
         with self._answering(), self.journal.counting(lambda: self.balancer.fallbacks):
             for _ in range(self.experiment.training.accumulate):
-                chunks = self.feed.next(live, self.entropies)
+                chunks = self.feed.next(live, self.entropies, self.objective.thinned)
                 losses = self.objective.losses(chunks)
                 self.journal.batch(losses, chunks)
                 self._backward(losses)

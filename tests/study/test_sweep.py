@@ -54,8 +54,8 @@ def begin(project: Path, write_study: Callable[[str], Path], monkeypatch: pytest
     monkeypatch.setattr(module, "_POLL", 0.01)
     monkeypatch.setattr(module, "_WAIT", 0.05)
 
-    def run(text: str, jobs: int = 2, tell: Callable[[str], None] = lambda line: None) -> dict[str, str]:
-        return sweep(write_study(f"base: recipe.yaml\n{text}"), project / "out", jobs=jobs, tell=tell)
+    def run(text: str, jobs: int = 2, ray: str = "", tell: Callable[[str], None] = lambda line: None) -> dict[str, str]:
+        return sweep(write_study(f"base: recipe.yaml\n{text}"), project / "out", jobs=jobs, ray=ray, tell=tell)
 
     return run
 
@@ -219,3 +219,38 @@ def test_a_run_that_outlived_its_sweep_is_waited_for(project: Path, begin: Begin
     assert left.code == 0
     assert sum("still at work since an earlier sweep" in line for line in told) == 1
     assert [event["event"] for event in events(project, entry.name)].count("end") == 1
+
+
+@pytest.fixture
+def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray keeps what it writes below the folder of the test, and asks no one."""
+    for name, value in (("HOME", str(tmp_path)), ("RAY_AUTH_MODE", "disabled"), ("RAY_USAGE_STATS_ENABLED", "0")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_token")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray's own sockets and processes
+def test_a_cluster_does_the_same(project: Path, begin: Begin) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
+    text = "variants: {a: {}, bad: {behave: fail}, gone: {behave: die}}\nseeds: [0]\n"
+    told: list[str] = []
+    found = {name.partition("-")[0]: outcome for name, outcome in begin(text, ray="local", tell=told.append).items()}
+    assert found["a"] == "finished"
+    assert "is not finite" in found["bad"]
+    assert found["gone"] == "ended with code -9 and without a word"
+    assert told[0] == "3 runs, 0 of them done, 2 at a time"
+    again = {name.partition("-")[0]: outcome for name, outcome in begin(text, ray="local").items()}
+    assert (again["a"], again["gone"]) == ("finished", "finished")
+
+
+def test_a_cluster_that_is_not_there(begin: Begin) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
+    with pytest.raises(RunError, match="no Ray cluster at `127.0.0.1:1`"):
+        begin("variants: {a: {}}\n", ray="127.0.0.1:1")
+
+
+def test_a_cluster_without_ray(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RunError, match=r"pip install 'motet\[ray\]'"):
+        begin("variants: {a: {}}\n", ray="auto")

@@ -48,6 +48,9 @@ def sweep(
     study: Annotated[Path, typer.Argument(metavar="FILE", help="A study: a recipe, variants of it, seeds.")],
     out: Annotated[Path | None, typer.Option(help="The folder of the study.", show_default="studies/FILE")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; they share the cores.")] = 1,
+    ray: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The Ray cluster that does the work; auto, or local.")
+    ] = "",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +61,7 @@ def sweep(
 
     folder = out or Path("studies", study.stem)
     try:
-        outcomes = perform(study, folder, jobs=jobs, tell=(lambda line: None) if quiet else say)
+        outcomes = perform(study, folder, jobs=jobs, ray=ray, tell=(lambda line: None) if quiet else say)
     except Interrupted as interrupted:
         say(str(interrupted))
         raise typer.Exit(130) from interrupted

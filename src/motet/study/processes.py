@@ -13,11 +13,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from motet.errors import RunError
 
-__all__ = ["BusyError", "Log", "Process", "cores", "gist", "motet_command", "scoring_command"]
+__all__ = ["BusyError", "Here", "Log", "Place", "Process", "Work", "gist", "motet_command", "scoring_command"]
 
 _SAID = 4000  # bytes at the end of an output that are looked at
 
@@ -34,12 +34,6 @@ def motet_command(*arguments: str) -> list[str]:
 def scoring_command(run: Path) -> list[str]:
     """What scores a finished run on test."""
     return [sys.executable, "-m", "motet.study.scoring", str(run)]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def gist(complaint: str) -> str:
@@ -124,6 +118,10 @@ class Process:
         """What it said at last."""
         return self._log.said() or f"ended with code {self.code} and without a word"
 
+    def wait(self) -> int:
+        """How it ended, when it has."""
+        return self._process.wait()
+
     def interrupt(self) -> bool:
         """Ask it once to save its work and stop; whether this was the time."""
         first, self._asked = not self._asked, True
@@ -135,3 +133,44 @@ class Process:
         """Stop it at once; what it saved before is intact."""
         if self.code is None:
             self._process.kill()
+
+
+class Work(Protocol):
+    """A command at work, here or elsewhere: what `Process` says of it."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def code(self) -> int | None: ...
+
+    @property
+    def complaint(self) -> str: ...
+
+    def interrupt(self) -> bool: ...
+
+    def kill(self) -> None: ...
+
+
+class Place(Protocol):
+    """Where commands are at work."""
+
+    cores: int
+
+    def begin(self, command: Sequence[str], log: Log, environment: Mapping[str, str], share: float) -> Work: ...
+
+
+class Here:
+    """This machine.
+
+    Attributes:
+        cores: that this process may use.
+    """
+
+    def __init__(self) -> None:
+        allowed = getattr(os, "sched_getaffinity", None)
+        self.cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+
+    def begin(self, command: Sequence[str], log: Log, environment: Mapping[str, str], share: float) -> Work:
+        """Start a command; all commands share what the machine has."""
+        return Process(command, log, environment)

@@ -13,10 +13,11 @@ from typing import Any
 from motet.errors import RecipeError, RunError
 from motet.reporting.numerals import count, duration
 from motet.runs import RunFolder, read_events
+from motet.study.cluster import cluster
 from motet.study.definition import Study, read_study
 from motet.study.ledger import Ledger, StudyFolder, commit_of
 from motet.study.planning import Entry, plan_study
-from motet.study.processes import BusyError, Log, Process, cores, gist, motet_command, scoring_command
+from motet.study.processes import BusyError, Here, Log, Place, Work, gist, motet_command, scoring_command
 from motet.study.queue import Queue
 from motet.training.run import Interrupted
 
@@ -27,7 +28,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def sweep(
-    path: str | Path, out: str | Path, *, jobs: int = 1, tell: Callable[[str], None] = lambda line: None
+    path: str | Path,
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    ray: str = "",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
     """Train and test every run of a study that is not done yet.
 
@@ -38,6 +44,8 @@ def sweep(
         path: the study file.
         out: the folder of the study.
         jobs: runs at a time; they share the cores evenly.
+        ray: the address of a Ray cluster whose nodes do the work, `auto` for the one of this machine, `local` for one
+            that is started here. All nodes see the folder and the data under the same paths.
         tell: is given lines about how it goes.
 
     Returns:
@@ -58,17 +66,27 @@ def sweep(
     folder = StudyFolder(out)
     with folder.held():
         folder.recipe_file.write_text(study.path.read_text(encoding="utf-8-sig"), encoding="utf-8")
-        return _Sweep(study, Queue(units, folder), folder, jobs, tell).run()
+        with cluster(ray) if ray else contextlib.nullcontext(Here()) as place:
+            return _Sweep(study, Queue(units, folder), folder, jobs, place, tell).run()
 
 
 class _Sweep:
     """Processes for what is left to do, and a line in the ledger for whatever happens."""
 
-    def __init__(self, study: Study, queue: Queue, folder: StudyFolder, jobs: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        queue: Queue,
+        folder: StudyFolder,
+        jobs: int,
+        place: Place,
+        tell: Callable[[str], None],
+    ) -> None:
         self._study, self._queue, self._folder, self._jobs, self._tell = study, queue, folder, jobs, tell
+        self._place = place
         self._ledger = Ledger(folder, _about(study))
         self._commit = commit_of(study.path.resolve().parent)
-        self._running: dict[Entry, Process] = {}
+        self._running: dict[Entry, Work] = {}
         self._entered: set[Entry] = set()
         self._busy: dict[Entry, float] = {}
         self._began: dict[Entry, float] = {}
@@ -129,7 +147,8 @@ class _Sweep:
             return
         self._began.setdefault(entry, time.monotonic())
         command = scoring_command(run.path) if stage == "score" else self._training(entry, run)
-        process = self._running[entry] = Process(command, log, {"OMP_NUM_THREADS": str(self._threads(run))})
+        threads = {"OMP_NUM_THREADS": str(self._threads(run))}
+        process = self._running[entry] = self._place.begin(command, log, threads, 1 / self._jobs)
         commit = self._ledger.lines[entry.name]["commit"] or self._commit
         self._ledger.note(entry.name, status="running", commit=commit, pid=process.pid)
 
@@ -143,7 +162,7 @@ class _Sweep:
         """An even share of the cores; a run that goes on keeps what it was begun with, so that no digit changes."""
         if run.manifest_file.exists():
             return int(run.read_json(run.manifest_file)["threads"])
-        share = max(1, cores() // self._jobs)
+        share = max(1, self._place.cores // self._jobs)
         limit = os.environ.get("OMP_NUM_THREADS", "")
         return min(share, int(limit)) if limit.isdigit() and int(limit) else share
 
@@ -166,7 +185,7 @@ class _Sweep:
         spent = time.monotonic() - self._began.get(entry, time.monotonic())
         self._tell(f"[{done}/{total}] {_called(entry)}: done in {duration(spent)}")
 
-    def _stop(self, entry: Entry, process: Process) -> None:
+    def _stop(self, entry: Entry, process: Work) -> None:
         """A run ended before its time: it was asked to, or failed."""
         if self._signals:
             begun = self._folder.run(entry.name).exists()

@@ -22,7 +22,7 @@ NAMES = sorted(EXAMPLES)
 
 def made(encoder: Path, architecture: Architecture) -> MultiTaskModel:
     torch.manual_seed(1)
-    return build(Encoder(str(encoder)), architecture, TASKS).eval()
+    return build(Encoder(str(encoder), max_length=64), architecture, TASKS).eval()
 
 
 @pytest.fixture

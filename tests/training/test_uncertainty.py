@@ -70,7 +70,7 @@ def test_a_step_keeps_the_rows_that_rank_highest(prepared: Prepared, form: Any) 
     train = prepared.corpus.examples("train")
     guesses = {task: np.log(prepared.corpus.tasks[task].outputs) for task in EVERY}
     for _ in range(4):
-        counts = plain._counts(EVERY)
+        counts = plain._counts(EVERY, {})
         pool = {name: plain.streams[name].draw(3 * count) for name, count in counts.items()}
         entropies = {task: entropies_of(prepared, task)[train[task].find(rows)] for task, rows in pool.items()}
         means = {task: of.mean() for task, of in entropies.items()}

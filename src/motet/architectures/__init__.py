@@ -17,9 +17,11 @@ from motet.architectures.hierarchical.signal_pipeline import SignalPipeline
 from motet.architectures.hierarchical.task_attention import TaskAttention
 from motet.architectures.modular.adapters import Adapters
 from motet.architectures.modular.attempt import ATTEMPT
+from motet.architectures.modular.ca_mtl import CAMTL
 from motet.architectures.modular.hyperformer import Hyperformer
 from motet.architectures.modular.ia3 import IA3
 from motet.architectures.modular.lora import LoRA
+from motet.architectures.modular.mad_x import MADX
 from motet.architectures.modular.mixture_of_experts import MixtureOfExperts
 from motet.architectures.modular.mpt import MPT
 from motet.architectures.modular.mtl_lora import MTLLoRA
@@ -43,8 +45,10 @@ from motet.architectures.parallel.soft_sharing import LayerwiseSoftSharing
 
 __all__ = [
     "ATTEMPT",
+    "CAMTL",
     "CGC",
     "IA3",
+    "MADX",
     "MPT",
     "MTAN",
     "PLE",

@@ -65,6 +65,10 @@ class Arrangement(nn.Module, ABC):
         rows = chunk.owned[task.name].rows
         return self.trunk.generate(chunk.tokens[rows], chunk.mask[rows], longest=task.longest, beams=task.beams)
 
+    def settled(self, architecture: Architecture) -> Architecture:
+        """How this was made, for a model folder: what was read from files that lie elsewhere is held here by now."""
+        return architecture
+
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
         """The parameters that serve one task alone."""
         return self.heads.of(task)
@@ -76,6 +80,11 @@ class Arrangement(nn.Module, ABC):
 
 class Architecture(ABC):
     """The recipe of an arrangement."""
+
+    @property
+    def places(self) -> int:
+        """Positions of the trunk that are taken before those of a text."""
+        return 0
 
     def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
         """What does not fit the tasks or the trunk."""

@@ -14,7 +14,7 @@ from motet.encoders.families import Family
 from motet.encoders.trunk import Trunk
 from motet.tasks.base import Task
 
-__all__ = ["Head", "Heads", "LanguageHead", "Pooling", "answering", "by_family", "key", "pool", "writes"]
+__all__ = ["Head", "Heads", "LanguageHead", "Pooling", "answering", "by_family", "key", "pool", "task_of", "writes"]
 
 Pooling = Literal["auto", "mean", "cls", "last"]
 
@@ -120,7 +120,7 @@ class Head(nn.Module):
             if owned.words is None:
                 raise ValueError("a task that answers words needs the positions of the words")
             return self._logits(states[owned.words[0], owned.words[1]])
-        if len(owned.rows) != len(states):
+        if owned.rows.shape[0] != states.shape[0]:
             states, mask = states[owned.rows], mask[owned.rows]
         return self._logits(pool(states, mask, self.pooling))
 
@@ -185,7 +185,7 @@ def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     if pooling == "cls":
         return states[:, 0]
     if pooling == "last":
-        return states[torch.arange(len(states), device=states.device), mask.sum(dim=1) - 1]
+        return states[torch.arange(states.shape[0], device=states.device), mask.sum(dim=1) - 1]
     weights = mask.to(states.dtype).unsqueeze(-1)
     return torch.sum(states * weights, dim=1) / weights.sum(dim=1)
 
@@ -193,3 +193,13 @@ def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
 def key(task: str) -> str:
     """A task's name as that of a module; these hold no dots, and must not hide torch's own attributes."""
     return "of_" + task.replace("%", "%25").replace(".", "%2E")
+
+
+def task_of(key: str) -> str:
+    """The task whose `key` this is.
+
+    Example:
+        >>> task_of(key("stars 0.5%"))
+        'stars 0.5%'
+    """
+    return key.removeprefix("of_").replace("%2E", ".").replace("%25", "%")

@@ -185,14 +185,16 @@ def spread(chunk: Chunk) -> tuple[Chunk, list[tuple[str, slice]]]:
     segments: list[tuple[str, slice]] = []
     owned, end = {}, 0
     for name, own in chunk.owned.items():
-        rows = slice(end, end + len(own.rows))
+        rows = slice(end, end + own.rows.shape[0])
         words = own.words
         if words is not None:
-            words = torch.stack([end + torch.searchsorted(own.rows, words[0]), words[1]])
+            whole = own.rows.shape[0] == chunk.tokens.shape[0]
+            within = words[0] if whole else torch.searchsorted(own.rows, words[0])
+            words = torch.stack([end + within, words[1]])
         owned[name] = replace(own, rows=torch.arange(rows.start, rows.stop, device=own.rows.device), words=words)
         segments.append((name, rows))
         end = rows.stop
-    if len(segments) == 1 and end == len(chunk.tokens):
+    if len(segments) == 1 and end == chunk.tokens.shape[0]:
         return chunk, [(segments[0][0], slice(None))]
     every = torch.cat([own.rows for own in chunk.owned.values()])
     types = None if chunk.types is None else chunk.types[every]

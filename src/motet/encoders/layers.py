@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motet.encoders.trunk import Trunk
 
-__all__ = ["Role", "borrowed", "has_layers", "hidden", "products", "replaced", "sites", "size"]
+__all__ = ["Role", "borrowed", "has_layers", "hidden", "norms", "products", "replaced", "sites", "size"]
 
 Role = Literal["query", "key", "value", "attention", "inner", "outer"]
 
@@ -54,6 +54,11 @@ def has_layers(trunk: Trunk) -> bool:
 def products(layer: nn.Module) -> dict[str, nn.Module]:
     """The matrix products of a layer, by their names in it."""
     return {name: module for name, module in layer.named_modules() if type(module).__name__ in ("Linear", "Conv1D")}
+
+
+def norms(layer: nn.Module) -> list[nn.Module]:
+    """The normalisations in a layer, whatever their kind."""
+    return [module for module in layer.modules() if type(module).__name__.endswith("Norm")]
 
 
 def sites(layer: nn.Module) -> dict[Role, nn.Module]:

@@ -118,7 +118,7 @@ def load_tokenizer(encoder: Encoder, folder: Path) -> PreTrainedTokenizerBase:
         raise RecipeError(Problem("encoder.name", f"has no tokenizer ({', '.join(_TOKENIZERS)})", str(folder)))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise RecipeError(
             Problem("encoder.name", f"has no tokenizer that can be read ({error})", encoder.name)
         ) from error
@@ -154,7 +154,7 @@ def load_trunk(encoder: Encoder, folder: Path) -> Trunk:
 def _read_config(encoder: Encoder, folder: Path) -> PreTrainedConfig:
     try:
         config = cast(PreTrainedConfig, AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         rule = f"has no config.json that can be read ({error})"
         raise RecipeError(Problem("encoder.name", rule, str(folder))) from error
     problems = list(_mismatches(encoder, config))
@@ -173,12 +173,21 @@ def _model(encoder: Encoder, folder: Path, config: PreTrainedConfig) -> PreTrain
     if encoder.from_scratch:
         return cast(PreTrainedModel, cls.from_config(config, dtype=torch.float32, trust_remote_code=False))
     try:
-        model = cls.from_pretrained(
-            folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+        model, told = cls.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except OSError as error:
         rule = f"cannot be loaded from safetensors ({error})"
         raise RecipeError(Problem("encoder.name", rule, encoder.name)) from error
+    lacking = sorted(name for name in told["missing_keys"] if "pooler" not in name.split("."))
+    if lacking:  # transformers would begin with random numbers in their place
+        rule = f"lacks weights in its safetensors: {', '.join(lacking[:3])}"
+        raise RecipeError(Problem("encoder.name", f"{rule}{' and more' if lacking[3:] else ''}", encoder.name))
     return cast(PreTrainedModel, model)
 
 

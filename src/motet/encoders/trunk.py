@@ -40,8 +40,8 @@ class States:
         return self.layers[layer]
 
     def at(self, rows: Tensor) -> States:
-        """The states of some rows, ``[rows]`` of positions."""
-        if len(rows) == len(self.last) and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
+        """The states of some rows, ``[rows]`` of rising positions."""
+        if rows.shape[0] == self.last.shape[0]:
             return self
         layers = None if self.layers is None else tuple(layer[rows] for layer in self.layers)
         return States(self.last[rows], layers)

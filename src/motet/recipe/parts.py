@@ -28,6 +28,7 @@ from motet.encoders.loading import Encoder
 from motet.registry import Kind, find, names, part_name
 from motet.sampling.base import Sampler
 from motet.tasks.base import Task
+from motet.training.beginning import Start
 from motet.training.convergence import PRESETS, Convergence
 from motet.training.experiment import Experiment
 from motet.training.responses import Response
@@ -82,8 +83,8 @@ def default_name(cls: type, field: str) -> str:
 
 
 def word_field(cls: type) -> str:
-    """The field that a word alone stands for: the name of an encoder, the path of a source; else empty."""
-    return {Encoder: "name", Source: "path"}.get(cls, "")
+    """The field that a word alone stands for: the name of an encoder, the path of a source, a run; else empty."""
+    return {Encoder: "name", Source: "path", Start: "run"}.get(cls, "")
 
 
 def presets(kind: Kind) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _ORDER = (
     "regularisers",
     "convergence",
     "training",
+    "start_from",
 )
 _WIDTH = 100
 

@@ -18,6 +18,7 @@ from motet.registry import describe, part_name
 from motet.sampling.base import Sampler
 from motet.sampling.temperature import Temperature
 from motet.tasks.base import Task
+from motet.training.beginning import Start
 from motet.training.convergence import Convergence, Patience
 from motet.training.representations import has_classes
 from motet.training.responses import Distill
@@ -118,8 +119,13 @@ class Experiment:
     regularisers: tuple[Regulariser, ...] = ()
     convergence: Convergence = field(default_factory=Patience)
     training: Training = field(default_factory=Training)
+    start_from: Start = field(default_factory=Start)
 
     def __post_init__(self) -> None:
+        if self.start_from:
+            encoder, architecture = self.start_from.parts(self.encoder, self.architecture, self.tasks, HardSharing())
+            object.__setattr__(self, "encoder", encoder)
+            object.__setattr__(self, "architecture", architecture)
         problems = list(_task_problems(self.tasks))
         problems += self.convergence.problems({task.name: task.metrics for task in self.tasks})
         problems += _teacher_problems(self.tasks, self.convergence)

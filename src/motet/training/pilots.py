@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from motet.architectures.base import Architecture
+from motet.architectures.naming import without
 from motet.balancing.losses.sum import Sum
 from motet.registry import describe
 from motet.runs import RunFolder
@@ -78,7 +77,7 @@ def alone(experiment: Experiment, task: Task, steps: int) -> Experiment:
     return replace(
         experiment,
         tasks=(task,),
-        architecture=_without(experiment.architecture, others),
+        architecture=without(experiment.architecture, others),
         sampler=Temperature(),
         schedule=Joint(),
         balance=Sum(),
@@ -86,11 +85,3 @@ def alone(experiment: Experiment, task: Task, steps: int) -> Experiment:
         convergence=replace(rule, then=Stop(), rewind="none"),
         training=replace(experiment.training, steps=steps, check_every=interval and min(steps, interval)),
     )
-
-
-def _without(architecture: Architecture, others: Collection[str]) -> Architecture:
-    """An architecture that says nothing about tasks that are not there."""
-    fields = {field.name: getattr(architecture, field.name) for field in dataclasses.fields(architecture)}  # type: ignore[arg-type]
-    by_name = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
-    kept = {name: {key: of for key, of in value.items() if key not in others} for name, value in by_name.items()}
-    return replace(architecture, **kept)  # type: ignore[type-var]

@@ -22,6 +22,7 @@ from motet.runs import Event
 from motet.tasks.base import Task
 from motet.training import comparing
 from motet.training.baselines import baselines
+from motet.training.beginning import taken
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
@@ -82,6 +83,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     corpus = replace(corpus, splits={**corpus.splits, "validation": few})
     seed_everything(training.seed)
     model = build(experiment.encoder, experiment.architecture, corpus.tasks)
+    begun = taken(model, experiment.start_from)
     require_fitting(experiment.regularisers, model)
     if devices.rank:
         torch.manual_seed(training.seed + devices.rank)  # equal weights, but dropout of its own in every process
@@ -91,6 +93,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
         experiment = replace(experiment, training=replace(training, check_every=_interval(experiment, corpus, feed)))
     floors = baselines(corpus, experiment.convergence)
     plan = _plan(experiment, corpus, model, devices, feed)
+    plan["notes"] = [*begun, *plan["notes"]]
     plan["tasks"] = [{**row, "baseline": floors[row["name"]]} for row in plan["tasks"]]
     return Prepared(experiment, corpus, model, devices, feed, floors, plan)
 

@@ -17,14 +17,19 @@ from motet.balancing.regularisers.base import Regulariser
 from motet.encoders.loading import DEFAULT_ENCODER, Encoder
 from motet.errors import RunError
 from motet.model import MultiTaskModel
+from motet.notebook import Card, Shown
+from motet.reporting.numerals import score, with_error
+from motet.reporting.plain import Score, number
 from motet.runs import Event, EventLog, RunFolder, remove, write_atomically
 from motet.sampling.base import Sampler
 from motet.tasks.base import Task
+from motet.training.beginning import Start, completed
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import Convergence
 from motet.training.experiment import Experiment, Training
 from motet.training.journal import Journal
 from motet.training.manifest import require_same, write_beginning
+from motet.training.model_card import write_card
 from motet.training.monitor import Monitor
 from motet.training.pilots import piloted
 from motet.training.plan import Prepared, prepare, row_names
@@ -43,7 +48,7 @@ class Interrupted(RunError):  # noqa: N818  (what happened, not a fault)
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Shown):
     """A finished run.
 
     Args:
@@ -61,6 +66,16 @@ class Run:
         """The trained model."""
         return MultiTaskModel.from_pretrained(self.folder.model)
 
+    def _card(self) -> Card:
+        """What a notebook shows: the scores of every task."""
+        finals = {name: Score(number(of["final"]), number(of["se"])) for name, of in self.scores.items()}
+        rows = [
+            (name, of["metric"], with_error(finals[name]), score(of["peak"]), of["state"])
+            for name, of in self.scores.items()
+        ]
+        facts = (f"ended: {self.reason}", str(self.folder.path))
+        return Card(self.folder.path.absolute().name, facts, ("task", "metric", "final", "peak", "state"), rows, (1, 4))
+
 
 def train(
     tasks: Sequence[Task],
@@ -73,6 +88,7 @@ def train(
     regularisers: Sequence[Regulariser] = (),
     convergence: Convergence | None = None,
     training: Training | None = None,
+    start_from: str | Path | Start | None = None,
     steps: int | None = None,
     out: str | Path,
     listeners: Sequence[Listener] = (),
@@ -89,6 +105,7 @@ def train(
         regularisers: losses beside those of the tasks; none by default.
         convergence: by default `Patience`, which distils from the peak.
         training: all other settings.
+        start_from: a finished run to add the tasks to, or a `Start` with settings.
         steps: shorthand for that setting.
         out: the run folder; must not hold a run.
         listeners: called with every event, such as `motet.reporting.console.Console()`.
@@ -108,6 +125,7 @@ def train(
         "balance": balance,
         "convergence": convergence,
         "training": training,
+        "start_from": start_from if isinstance(start_from, Start | None) else Start(str(start_from)),
     }
     given: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
     named = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
@@ -268,11 +286,12 @@ def _conclude(run: RunFolder, session: _Session, reason: str) -> Run:
     clock = trainer.clock
     if trainer.devices.main:
         remove(run.model)  # of a run that was killed after it was written; the snapshots still hold the weights
-        write_atomically(run.model, trainer.model.save_pretrained)
+        write_atomically(run.model, completed(trainer.model, trainer.experiment.start_from).save_pretrained)
         trainer.journal.event("model", path=str(run.model.relative_to(run.path)), step=_step(candidates[chosen]))
         trainer.journal.event("candidates", **rows, chosen=chosen)
         seconds = round(trainer.journal.seconds, 3)
         trainer.journal.event("end", step=clock.physical, logical=clock.logical, seconds=seconds, reason=reason)
+        write_card(run, trainer.experiment)
     trainer.devices.barrier()
     return Run(run, reason, _summary(monitor, scores[chosen]))
 

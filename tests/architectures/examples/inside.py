@@ -8,9 +8,11 @@ import torch
 from tests.architectures.examples.base import Example, same_heads
 
 from motet.architectures.modular.adapters import Adapters
+from motet.architectures.modular.ca_mtl import CAMTL
 from motet.architectures.modular.hyperformer import Hyperformer
 from motet.architectures.modular.ia3 import IA3
 from motet.architectures.modular.lora import LoRA
+from motet.architectures.modular.mad_x import MADX
 from motet.architectures.modular.mtl_lora import MTLLoRA
 from motet.architectures.modular.pals import PALs
 from motet.architectures.modular.prefix import PrefixTuning
@@ -37,12 +39,17 @@ def _zero(*ends: str) -> Callable[[MultiTaskModel, MultiTaskModel], None]:
 # A balance of gradients needs something to compare, so that trunks are trained here.
 INSIDE = {
     "adapters": Example(lambda tasks: Adapters(norms=True, freeze=False), neutralise=_zero("up.weight")),
+    "ca_mtl": Example(lambda tasks: CAMTL(task_size=4, length=4, blocks=2, bottlenecks=1)),
     "hyperformer": Example(
         lambda tasks: Hyperformer(task_size=6, place_size=4, hidden=8, size=6, freeze=False),
         neutralise=_zero("gamma.0.weight", "beta.0.weight"),
     ),
     "ia3": Example(lambda tasks: IA3(freeze=False)),
     "lora": Example(lambda tasks: LoRA(rank=2, sites=("query", "value", "inner", "outer"), shared=True, freeze=False)),
+    "mad_x": Example(
+        lambda tasks: MADX(languages={"en": tuple(tasks[:1]), "de": tuple(tasks[1:2])}, task_reduction=2, freeze=False),
+        neutralise=_zero("up.weight"),
+    ),
     "mtl_lora": Example(lambda tasks: MTLLoRA(rank=2, temperature=0.5, freeze=False)),
     "pals": Example(lambda tasks: PALs(rank=8, heads=2)),
     "prefix_tuning": Example(

@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditional
 from motet.architectures.base import Architecture
 from motet.architectures.modular.attempt import ATTEMPT
 from motet.architectures.modular.mpt import MPT
-from motet.architectures.modular.prepending import most_similar, transfer
+from motet.architectures.modular.prepending import similarities, transfer
 from motet.architectures.parallel.hard_sharing import HardSharing
 from motet.encoders.loading import Encoder
 from motet.encoders.trunk import Trunk
@@ -23,7 +23,7 @@ from motet.tasks.generation import Generation
 
 def made(encoder: Path, part: Architecture) -> MultiTaskModel:
     torch.manual_seed(3)
-    return build(Encoder(str(encoder)), part, TASKS).eval()
+    return build(Encoder(str(encoder), max_length=28), part, TASKS).eval()
 
 
 def prompts(model: MultiTaskModel) -> Any:
@@ -155,9 +155,11 @@ def test_prompts_are_handed_on() -> None:
         transfer({"a": torch.zeros(1, 3)}, sources, {"a": "x"})
 
 
-def test_the_most_similar_prompt_points_the_same_way_on_average() -> None:
+def test_similar_prompts_point_the_same_way_on_average() -> None:
     sources = {"far": torch.tensor([[9.0, 0.0], [9.0, 0.0]]), "near": torch.tensor([[0.0, 4.0], [0.2, -2.0]])}
-    assert most_similar(torch.tensor([[5.0, 0.1], [-5.0, 0.1]]), sources) == "near"
+    found = similarities({"new": torch.tensor([[5.0, 0.1], [-5.0, 0.1]])}, sources)["new"]
+    assert found["near"] > 0.99
+    assert found["far"] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +179,9 @@ def test_settings_that_mean_nothing(part: Any, settings: Any, message: str) -> N
 
 
 def test_texts_need_room(tiny_encoder: Path) -> None:
-    model = made(tiny_encoder, MPT(length=125))
-    with pytest.raises(RecipeError, match="must leave 125 of the 128 positions"):
-        model(CHUNK)
+    told = r"encoder.max_length = 28\n    must leave 101 of the 128 positions .* At most 27 are left"
+    with pytest.raises(RecipeError, match=told):
+        made(tiny_encoder, MPT(length=101))
+    model = made(tiny_encoder, MPT(length=100))
     (problem,) = MPT(length=128).problems(TASKS, model.arrangement.trunk)
     assert problem.name == "architecture.length"

@@ -13,6 +13,7 @@ from tests.architectures.modular.trunks import TASKS, WRITING, bart, gpt2, pertu
 
 from motet.architectures.base import Architecture
 from motet.architectures.modular.adapters import Adapters
+from motet.architectures.modular.ca_mtl import CAMTL
 from motet.architectures.modular.hyperformer import Hyperformer
 from motet.architectures.modular.ia3 import IA3
 from motet.architectures.modular.lora import LoRA
@@ -28,6 +29,7 @@ from motet.tasks.generation import Generation
 SITES = ("attention", "outer")
 EVERY: dict[str, Architecture] = {
     "adapters": Adapters(reduction=2, norms=True),
+    "ca_mtl": CAMTL(task_size=3, length=6, blocks=3),
     "hyperformer": Hyperformer(task_size=6, place_size=4, hidden=8, size=6, reduction=2),
     "lora": LoRA(rank=2, alpha=4, sites=SITES, shared=True),
     "mtl_lora": MTLLoRA(rank=2, sites=SITES),
@@ -37,7 +39,7 @@ EVERY: dict[str, Architecture] = {
     "prompt_tuning": PromptTuning(length=3),
 }
 CASES = [(name, make) for name in EVERY for make in (t5, gpt2)] + [("adapters", bart), ("prefix_tuning", bart)]
-CASES += [("prompt_tuning", bart), ("pals", bart)]
+CASES += [("prompt_tuning", bart), ("pals", bart), ("ca_mtl", bart)]
 
 
 def made(name: str, make: Callable[[], Trunk]) -> Routed:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from motet.architectures.base import Architecture
 from motet.architectures.heads import Heads, Pooling
 from motet.architectures.routing import Inserted, Routed, lacking
-from motet.encoders.layers import Role, sites
+from motet.encoders.layers import Role, norms, sites
 from motet.encoders.trunk import Trunk
 from motet.errors import Problem, at_least, below_one, one_of, require
 from motet.registry import register
@@ -133,7 +133,7 @@ class _Adapters(Routed):
             for role in part.roles:
                 own = {name: Adapter(trunk.width, part.reduction, part.activation) for name in tasks}
                 self.insert(Inserted(self.route, own), behind=sites(layer)[role])
-            for norm in _norms(layer) if part.norms else ():
+            for norm in norms(layer) if part.norms else ():
                 copies = {name: _Norm(copy.deepcopy(norm).requires_grad_(True)) for name in tasks}
                 norm.requires_grad_(False)  # nothing reads what it makes
                 self.insert(Inserted(self.route, copies), behind=norm)
@@ -143,8 +143,3 @@ class _Adapters(Routed):
         for module in self.inserted.modules():
             if isinstance(module, _Norm):
                 yield from module.parameters()
-
-
-def _norms(layer: nn.Module) -> list[nn.Module]:
-    """The normalisations in a layer, whatever their kind."""
-    return [module for module in layer.modules() if type(module).__name__.endswith("Norm")]

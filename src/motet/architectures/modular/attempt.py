@@ -44,8 +44,8 @@ class ATTEMPT(PromptArchitecture):
         target_competes: whether the prompt of the task takes part in the softmax too.
 
     Relations:
-        `MPT` multiplies one shared prompt; `PromptTuning` has the prompt of the task alone; `transfer` begins with
-        the prompt of another task.
+        `MPT` multiplies one shared prompt; `PromptTuning` has the prompt of the task alone, and can begin with
+        that of another.
 
     Example:
         >>> ATTEMPT(sources=6, freeze_sources=True).length

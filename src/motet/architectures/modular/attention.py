@@ -1,4 +1,4 @@
-"""Attention of a trunk's layers to more than the places of a text, by the interface that transformers has for it."""
+"""Attention of a trunk's layers that each task changes, by the interface that transformers has for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARK = "_motet_memory"
 
 
 class Memory(nn.Module):
-    """Keys and values that all places of a row see besides those of its own, in one layer.
+    """What attention has besides the places of a row, in one layer: keys and values more, or a bias of its scores.
 
     Args:
         route: of the arrangement.
@@ -49,6 +49,14 @@ class Memory(nn.Module):
         keys = torch.cat([own.expand(count, -1, -1, -1) for own, _, count in recalled])
         values = torch.cat([own.expand(count, -1, -1, -1) for _, own, count in recalled])
         return torch.cat([keys.to(key.dtype), key], dim=2), torch.cat([values.to(value.dtype), value], dim=2)
+
+    def bias(self, places: int) -> Tensor | None:
+        """What is added to the scores before the softmax, ``[rows, heads or 1, places, places]``; None for nothing.
+
+        Args:
+            places: of a row, those that were added to it included.
+        """
+        return None
 
 
 class _Probe(Memory):
@@ -121,6 +129,7 @@ def _attend(
         more = (key.shape[2] - own, 0)
         attention_mask = None if attention_mask is None else functional.pad(attention_mask, more, value=True)
         position_bias = None if position_bias is None else functional.pad(position_bias, more)
+        position_bias = _sum(position_bias, memory.bias(key.shape[2]), query)
     return sdpa_attention_forward(
         module,
         query,
@@ -132,6 +141,12 @@ def _attend(
         is_causal=is_causal,
         position_bias=position_bias,
     )
+
+
+def _sum(position_bias: Tensor | None, added: Tensor | None, query: Tensor) -> Tensor | None:
+    if added is None:
+        return position_bias
+    return added.to(query.dtype) if position_bias is None else position_bias + added.to(query.dtype)
 
 
 def _mask(*args: Any, **options: Any) -> Any:

@@ -5,21 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from motet.architectures.base import Architecture
-from motet.architectures.heads import Heads, Pooling
+from motet.architectures.heads import Heads, Pooling, task_of
 from motet.architectures.routing import Route, Routed, without_cache
 from motet.data.batches import Chunk
 from motet.encoders.trunk import Trunk
-from motet.errors import Problem, RecipeError, at_least, below_one, require
+from motet.errors import Problem, RecipeError, RunError, at_least, below_one, require
 from motet.tasks.base import Task
 
-__all__ = ["Prepended", "PromptArchitecture", "Prompts", "drawn", "most_similar", "transfer"]
+__all__ = [
+    "Prepended",
+    "PromptArchitecture",
+    "Prompts",
+    "drawn",
+    "read_prompts",
+    "similarities",
+    "transfer",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,14 @@ class PromptArchitecture(Architecture):
         if trunk.positions is not None and self.length >= trunk.positions:
             rule = f"must leave room for a text in the {trunk.positions} positions of the encoder"
             yield Problem("architecture.length", rule, str(self.length))
+
+    @property
+    def places(self) -> int:
+        return self.length
+
+    def settled(self) -> PromptArchitecture:
+        """The same once its prompts have begun: without the files that they began with."""
+        return self
 
     @abstractmethod
     def prompts(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Prompts:
@@ -83,6 +102,9 @@ class Prepended(Routed):
             entrance = _Entrance(self.route, prompts, trunk)
             trunk.reader.register_forward_pre_hook(entrance.prepend, with_kwargs=True)
             trunk.reader.register_forward_hook(entrance.cut)
+
+    def settled(self, architecture: Architecture) -> Architecture:
+        return architecture.settled() if isinstance(architecture, PromptArchitecture) else architecture
 
     def write(self, chunk: Chunk, task: Task) -> list[np.ndarray]:
         if self.trunk.family != "decoder" or self.prompts is None:
@@ -166,21 +188,54 @@ def transfer(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor], origi
         targets[target].copy_(sources[source])
 
 
-def most_similar(prompt: Tensor, sources: Mapping[str, Tensor]) -> str:
-    """The task whose prompt is nearest to another, by the cosine between their means over positions.
+@torch.no_grad()
+def similarities(prompts: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+    """How near the prompts of tasks are to those of others: the cosine between their means over positions.
 
-    Source: Vu et al. 2022, who retrieve source tasks in this way, with prompts from early in training.
+    Source: Vu et al. 2022, who choose source tasks in this way, by prompts from early in the training of the target.
 
     Args:
-        prompt: ``[length, width]``.
-        sources: prompts by task.
+        prompts: ``[length, width]`` by task.
+        sources: the others, of any length.
+
+    Returns:
+        By task, the cosine with each of the others.
 
     Example:
-        >>> most_similar(torch.tensor([[1.0, 0.1]]), {"a": torch.tensor([[0.0, 9.0]]), "b": torch.tensor([[3.0, 0.0]])})
-        'b'
+        >>> sources = {"a": torch.tensor([[0.0, 9.0]]), "b": torch.tensor([[3.0, 0.0]])}
+        >>> similarities({"new": torch.tensor([[2.0, 0.0]])}, sources)
+        {'new': {'a': 0.0, 'b': 1.0}}
     """
-    cosines = {
-        name: nn.functional.cosine_similarity(prompt.mean(dim=0), source.mean(dim=0), dim=0).item()
-        for name, source in sources.items()
+
+    def cosine(one: Tensor, other: Tensor) -> float:
+        return nn.functional.cosine_similarity(one.double().mean(dim=0), other.double().mean(dim=0), dim=0).item()
+
+    return {
+        task: {name: cosine(prompt, source) for name, source in sources.items()} for task, prompt in prompts.items()
     }
-    return max(cosines, key=lambda name: cosines[name])
+
+
+def read_prompts(path: str | Path) -> dict[str, Tensor]:
+    """The prompts of the tasks of a finished run or a model folder, ``[length, width]`` by task.
+
+    Those of `prompt_tuning`; of `mpt`, multiplied out; of `attempt`, what is the task's own.
+
+    Raises:
+        RunError: there are none.
+    """
+    folder = Path(path, "model") if Path(path, "model").is_dir() else Path(path)
+    try:
+        loaded = load_file(folder / "heads.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is no finished run and no model folder ({error})") from error
+    found = {task_of(name): prompt for name, prompt in _under("prompts.of.", loaded).items()}
+    right = _under("prompts.v.", loaded)
+    for name, left in _under("prompts.u.", loaded).items():
+        found[task_of(name)] = loaded["prompts.shared"] * (left @ right[name].T)
+    if not found:
+        raise RunError(f"{path} has no prompts: its architecture is another")
+    return dict(sorted(found.items()))
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from motet.encoders.layers import products
 from motet.encoders.trunk import Trunk
 
-__all__ = ["Masked", "Masks", "density", "find_masks", "prunable", "pruned"]
+__all__ = ["Masked", "Masks", "Rounds", "density", "find_masks", "prunable", "pruned"]
 
 Masks = dict[str, Tensor]
+Rounds = MutableMapping[tuple[str, int], tuple[Masks, float]]
+"""By task and round, counted from 0: the masks that the round left, and how good the model was before it pruned."""
 
 
 class Masked(Protocol):
@@ -84,6 +86,7 @@ def find_masks(
     rounds: int,
     share: float,
     judge: Callable[[str], float] | None = None,
+    done: Rounds | None = None,
 ) -> dict[str, Masks]:
     """Search a sub-network for each task by iterative magnitude pruning.
 
@@ -102,14 +105,15 @@ def find_masks(
         share: of the remaining weights that goes in a round; ``1 - density ** (1 / rounds)`` arrives at a density.
         judge: how good the model is at a task, after training and before pruning; the best masks are kept, those
             after the last round among them. By default these are what is kept.
+        done: rounds that are known already, and are not repeated; those that come are put there.
 
     Returns:
         For each task which weights it keeps, by their names in the trunk.
     """
     before = copy.deepcopy(model.state_dict())
-    found = {}
+    found, rounds_done = {}, {} if done is None else done
     for task in tasks:
-        found[task] = _search(model, task, train, judge, [share] * rounds, before)
+        found[task] = _search(model, task, train, judge, [share] * rounds, before, rounds_done)
         model.load_state_dict(before)
     for task, masks in found.items():
         model.use(task, masks)
@@ -123,14 +127,19 @@ def _search(
     judge: Callable[[str], float] | None,
     shares: list[float],
     before: Mapping[str, Any],
+    done: Rounds,
 ) -> Masks:
     masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model.trunk).items()}
     best, highest = masks, -math.inf
-    for share in [*shares, 0.0] if judge is not None else shares:
-        model.load_state_dict(before)
-        model.use(task, masks)
-        train(task)
-        if judge is not None and (score := judge(task)) > highest:
+    for at, share in enumerate([*shares, 0.0] if judge is not None else shares):
+        if (task, at) not in done:
+            model.load_state_dict(before)
+            model.use(task, masks)
+            train(task)
+            score = judge(task) if judge is not None else math.nan
+            done[task, at] = pruned(prunable(model.trunk), masks, share), score
+        left, score = done[task, at]
+        if score > highest:
             best, highest = masks, score
-        masks = pruned(prunable(model.trunk), masks, share)
+        masks = left
     return masks if judge is None else best

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.heads import Heads, Pooling, key
-from motet.architectures.modular.pruning import prunable, pruned
+from motet.architectures.modular.pruning import Masks, density, prunable, pruned
+from motet.architectures.routing import lacking
 from motet.data.batches import Chunk
-from motet.encoders.layers import has_layers
 from motet.encoders.trunk import Trunk
-from motet.errors import Problem, below_one, one_of, require, share
+from motet.errors import Problem, RunError, below_one, nearest, one_of, require, share
 from motet.registry import register
 from motet.tasks.base import Task
 
-__all__ = ["SparseSharing", "Start"]
+__all__ = ["SparseSharing", "Start", "read_masks", "write_masks"]
 
 Start = Literal["magnitude", "random"]
 
@@ -33,10 +36,10 @@ class SparseSharing(Architecture):
     """One trunk of which each task uses a part of the weights, so that tasks share as much as their parts overlap.
 
     A binary mask for each task lies over the matrices in the layers of the trunk; embeddings, norms and biases serve
-    all. A task reads its rows with the weights that its mask leaves, and its loss moves these alone. Masks are found
-    by `find_masks`, which prunes by magnitude in rounds of training; a recipe begins with simpler ones, and the
-    arrangement takes over others by ``use(task, masks)``. They are saved with the model, a byte for each weight and
-    task. Every row is read once for each task that owns it.
+    all. A task reads its rows with the weights that its mask leaves, and its loss moves these alone. `motet masks`
+    finds masks, pruning by magnitude in rounds of training, and writes them to a file; without one a recipe begins with
+    simpler ones. They are saved with the model, a byte for each weight and task. Every row is read once for each task
+    that owns it.
 
     Source: Sun et al. 2020, "Learning Sparse Sharing Architectures for Multiple Tasks"; random masks: Strezoski,
     van Noord, Worring 2019, "Many Task Learning With Task Routing", there over channels.
@@ -46,6 +49,7 @@ class SparseSharing(Architecture):
         dropout: before the last linear layer of each head.
         density: share of the weights that a task begins with; at 1 there are no masks, and this is hard sharing.
         start: which ones: those of largest `magnitude`, the same for all tasks, or `random` ones for each.
+        masks: a file of masks, as `motet masks` writes it, in place of `density` and `start`; read when the run begins.
 
     Relations:
         `HardSharing` has all weights serve all tasks.
@@ -59,14 +63,34 @@ class SparseSharing(Architecture):
     dropout: float = 0.1
     density: float = 1.0
     start: Start = "magnitude"
+    masks: str = ""
 
     def __post_init__(self) -> None:
         require([*below_one(dropout=self.dropout), *share(density=self.density), *one_of(Start, start=self.start)])
 
     def problems(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
-        if self.density < 1 and not has_layers(trunk):
-            rule = "needs layers that are modules of their own; this encoder passes one several times"
-            yield Problem("architecture.density", rule, str(self.density))
+        if self.density < 1 or self.masks:
+            place = "masks" if self.masks else "density"
+            missing = list(lacking(trunk, (), f"architecture.{place}"))
+            yield from missing or self._unfit(tasks, trunk)
+
+    def _unfit(self, tasks: Mapping[str, Task], trunk: Trunk) -> Iterable[Problem]:
+        """What is wrong with a file of masks."""
+        if not self.masks:
+            return
+        try:
+            found = read_masks(self.masks)
+        except RunError as error:
+            yield Problem("architecture.masks", str(error), self.masks, "`motet masks RECIPE` writes one.")
+            return
+        shapes = {name: weight.shape for name, weight in prunable(trunk).items()}
+        for task in tasks:
+            if task not in found:
+                rule = f"has no masks of the task `{task}`. {nearest(task, found)}"
+                yield Problem("architecture.masks", rule, self.masks)
+            elif {name: mask.shape for name, mask in found[task].items()} != shapes:
+                rule = f"has masks of the task `{task}` that are those of another encoder"
+                yield Problem("architecture.masks", rule, self.masks)
 
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _SparseSharing(self, trunk, tasks)
@@ -78,8 +102,12 @@ class _SparseSharing(Arrangement):
     def __init__(self, part: SparseSharing, trunk: Trunk, tasks: Mapping[str, Task]) -> None:
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
         self.masks = nn.ModuleDict()
-        for name in tasks if part.density < 1 else ():
+        found = read_masks(part.masks) if part.masks else {}
+        masked = any(density(found[name]) < 1 for name in tasks) if found else part.density < 1
+        for name in tasks if masked else ():
             self.masks[key(name)] = _Mask(prunable(trunk), part.density, part.start)
+            if found:
+                self.use(name, found[name])
 
     def use(self, task: str, masks: Mapping[str, Tensor]) -> None:
         """Read with other masks for a task from now on.
@@ -95,6 +123,13 @@ class _SparseSharing(Arrangement):
             raise ValueError("an arrangement of density 1 has no masks")
         mask: Any = self.masks[key(task)]
         mask.take(masks)
+
+    def settled(self, architecture: Architecture) -> Architecture:
+        if not isinstance(architecture, SparseSharing) or not architecture.masks:
+            return architecture
+        every: Any = self.masks.values()
+        kept = [density(mask()) for mask in every]
+        return replace(architecture, masks="", density=sum(kept) / len(kept) if kept else 1.0)
 
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:
         self.extras = {}
@@ -144,3 +179,25 @@ class _During(nn.Module):
 
     def forward(self, act: Callable[[], Any]) -> Any:
         return act()
+
+
+def write_masks(masks: Mapping[str, Masks], path: Path) -> None:
+    """Write the masks of some tasks into a file of safetensors."""
+    save_file({f"{task}/{name}": mask.cpu().clone() for task, of in masks.items() for name, mask in of.items()}, path)
+
+
+def read_masks(path: str | Path) -> dict[str, Masks]:
+    """The masks of tasks, by the names of the weights, from a file that `write_masks` wrote.
+
+    Raises:
+        RunError: it is not there, or no such file.
+    """
+    found: dict[str, Masks] = {}
+    try:
+        loaded = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot be read ({error})") from error
+    for place, mask in loaded.items():
+        task, _, name = place.partition("/")  # no task has a slash in its name
+        found.setdefault(task, {})[name] = mask.bool()
+    return found

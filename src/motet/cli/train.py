@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -15,10 +15,16 @@ from motet.cli.terminal import print_json, print_result, print_scores, say, watc
 
 if TYPE_CHECKING:
     from motet.data.findings import Finding
+    from motet.runs import Event
     from motet.training.plan import Prepared
     from motet.training.run import Run
 
 __all__ = ["check", "resume", "train"]
+
+Track: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="NAME", help="Also log to tensorboard, mlflow, wandb or trackio; may be repeated."),
+]
 
 
 def check(
@@ -49,33 +55,44 @@ def train(
     settings: Settings = None,
     set_: SetOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/RECIPE-TIME")] = None,
+    track: Track = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train what a recipe says."""
+    from motet.tracking.opening import tracked
     from motet.training.run import start
 
     changes = [*(settings or ()), *(set_ or ())]
     folder = out or Path("runs", f"{recipe.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     command = shlex.join(["motet", "train", str(recipe), *changes])
-    with opened(recipe, changes) as loaded, watch(quiet) as console:
-        run = start(loaded.experiment, folder, folder=loaded.folder, listeners=[console], commands=[command])
+    with opened(recipe, changes) as loaded, tracked(track or (), folder, say) as trackers, watch(quiet) as console:
+        listeners: list[Callable[[Event], None]] = [console, *trackers]
+        run = start(loaded.experiment, folder, folder=loaded.folder, listeners=listeners, commands=[command])
     _conclude(run, json)
 
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     folder: FolderOption = None,
+    track: Track = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with an interrupted run, exactly where it was."""
     from motet.runs import RunFolder
+    from motet.tracking.opening import tracked
     from motet.training.run import resume as go_on
 
     begun = RunFolder(run).require()
-    with opened(begun.recipe_file) as loaded, watch(quiet, begun.events()) as console:
-        finished = go_on(run, loaded.experiment, folder=folder or folder_of(begun, loaded), listeners=[console])
+    with (
+        opened(begun.recipe_file) as loaded,
+        tracked(track or (), run, say) as trackers,
+        watch(quiet, begun.events()) as console,
+    ):
+        data = folder or folder_of(begun, loaded)
+        listeners: list[Callable[[Event], None]] = [console, *trackers]
+        finished = go_on(run, loaded.experiment, folder=data, listeners=listeners)
     _conclude(finished, json)
 
 

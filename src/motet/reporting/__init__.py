@@ -11,6 +11,7 @@ on, was interrupted, or was made on another machine.
     svg.py       elements and axes               traces.py    which points a line joins
     figures.py   the curves of the report        bars.py      its timeline
     report.py    the page                        console.py   the plan and the live table; pace.py the time left
+    watch.py     the server of the watch page; watch_follow.py the files it follows, watch_view.py what it says of them
 
     >>> from motet.reporting import history
     >>> history.read([{"event": "end", "step": 10, "reason": "steps"}]).step

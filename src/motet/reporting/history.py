@@ -118,8 +118,8 @@ def _take_peak(task: TaskHistory, best: Mapping[str, Any]) -> None:
     step, mean = whole(best.get("step")), number(best.get("value"))
     if step is None or (mean is None and number(best.get("score")) is None):
         return
-    errors = [check.score.se for check in task.checks if check.step == step]
-    task.peak = Peak(step, mean, Score(number(best.get("score")), errors[-1] if errors else None))
+    error = next((check.score.se for check in reversed(task.checks) if check.step == step), None)
+    task.peak = Peak(step, mean, Score(number(best.get("score")), error))
 
 
 def _converged(history: History, event: Event) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from motet.notebook import Card, Shown
+from motet.reporting.numerals import MISSING, plural, score
 from motet.significance import Interval, OverSeeds, WinTieLoss
 
 __all__ = ["Cell", "Comparison", "Curve", "Gain", "Lost", "RunLine", "Task", "Variant"]
@@ -168,7 +170,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """All of a study.
 
     Args:
@@ -215,3 +217,21 @@ class Comparison:
     def _relative(self, cell: Cell) -> float:
         base = abs(self.cell(cell.task, self.baseline).mean)
         return cell.gain.value / base if cell.gain is not None and base else 0.0
+
+    def _card(self) -> Card:
+        """What a notebook shows: a row a variant, with its test score of every task, its gain and the verdict."""
+        heads = ("variant", *(f"{task.name}, {task.metric}" for task in self.tasks), "mean", "gain", "verdict")
+        rows = [
+            (
+                variant.name,
+                *(score(self.cell(task.name, variant.name).mean) for task in self.tasks),
+                score(variant.mean),
+                MISSING if variant.gain is None else f"{100 * variant.gain.value:+.1f}".replace("-", "−"),
+                "baseline" if variant.name == self.baseline else variant.gain.verdict if variant.gain else MISSING,
+            )
+            for variant in self.variants
+        ]
+        facts = [plural(len(self.variants), "variant"), plural(len(self.seeds), "seed")]
+        facts += [f"budget in {self.budget}"] if self.budget else []
+        facts += [f"gain of the mean over {self.baseline}, in points", *self.notes]
+        return Card(self.title, facts, heads, rows, words=(len(heads) - 1,))

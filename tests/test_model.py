@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from tests.architectures.examples import EXAMPLES
+from tests.architectures.toys import TASKS as TOYS
 from transformers import AutoModel
 
 from motet.architectures.parallel.hard_sharing import HardSharing
@@ -289,3 +292,131 @@ def test_reading_gives_every_row_its_logits(model: MultiTaskModel) -> None:
     scores = [list(answer["mood"]["scores"].values()) for answer in model.predict(TEXTS)]
     for at, row in enumerate(scores):
         np.testing.assert_allclose(np.exp(found[at]) / np.exp(found[at]).sum(), row, atol=1e-5)
+
+
+def test_some_tasks_of_many(saved: Path, model: MultiTaskModel) -> None:
+    some = load(saved, tasks=["places", "mood"])
+    assert list(some.predict("good film")) == ["places", "mood"]
+    assert some.predict(TEXTS, ["mood"]) == model.predict(TEXTS, ["mood"])
+    with pytest.raises(RunError, match="no task `size` in this model"):
+        some.predict("good film", ["size"])
+    with pytest.raises(RunError, match="Did you mean `mood`"):
+        load(saved, tasks=["mod"])
+    with pytest.raises(RunError, match="loaded with some of its tasks alone and cannot be saved"):
+        some.save_pretrained(saved.parent / "some")
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_the_encoder_is_stored_once_and_some_tasks_answer_alone(tiny_encoder: Path, tmp_path: Path, name: str) -> None:
+    torch.manual_seed(1)
+    model = build(Encoder(str(tiny_encoder), max_length=32), EXAMPLES[name].make(list(TOYS)), TOYS).eval()
+    model.save_pretrained(tmp_path)
+    state = model.arrangement.state_dict(keep_vars=True)
+    trunk = {weight.data_ptr() for key, weight in state.items() if key.startswith("trunk.")}
+    assert not [key for key in load_file(tmp_path / "heads.safetensors") if state[key].data_ptr() in trunk]
+    for task in TOYS:
+        alone = load(tmp_path, tasks=[task]).predict("the train to Lisbon")
+        assert_alike(alone, {task: model.predict("the train to Lisbon")[task]})
+
+
+FORMAT_1 = """
+{"format": 1, "encoder": {"max_length": 32},
+ "architecture": {"type": "hard_sharing", "pooling": "mean", "read_layer": {}, "task_layers": {}, "dropout": 0.1},
+ "tasks": {
+  "mood": {"type": "classification", "name": "mood", "source": "s", "weight": 1.0, "text": "text", "label": "mood",
+           "classes": ["no", "yes"], "positive": "yes", "label_smoothing": 0.0, "metric": ""},
+  "places": {"type": "tagging", "name": "places", "source": {"path": "w"}, "tokens": "tokens", "labels": "tags",
+             "classes": ["B-place", "O"], "outside": "O", "label_smoothing": 0.0, "metric": "", "weight": 1.0}}}
+"""
+
+
+def test_the_first_layout_keeps_loading(tiny_encoder: Path, tmp_path: Path) -> None:
+    """As it was written at first: no card, and none of the fields that came later."""
+    shutil.copytree(tiny_encoder, tmp_path / "old")
+    weights = {
+        f"heads.of_{name}.linear.{part}": torch.full((2, 32) if part == "weight" else (2,), 0.5 * at)
+        for at, name in enumerate(("mood", "places"), 1)
+        for part in ("weight", "bias")
+    }
+    save_file(weights, tmp_path / "old" / "heads.safetensors")
+    (tmp_path / "old" / "tasks.json").write_text(FORMAT_1, encoding="utf-8")
+    model = load(tmp_path / "old")
+    assert model.predict("good film") == {
+        "mood": {"label": "no", "scores": {"no": 0.5, "yes": 0.5}},
+        "places": {"tags": ["B-place", "B-place"]},
+    }
+    assert model.card == ""
+
+
+@pytest.mark.parametrize("file", ["heads.safetensors", "model.safetensors"])
+@pytest.mark.parametrize(
+    "header",
+    [b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 99999999]}}', b'{"a": 1}', b"[]", b"\xff" * 16],
+)
+def test_a_header_that_was_tampered_with(saved: Path, file: str, header: bytes) -> None:
+    (saved / file).write_bytes(len(header).to_bytes(8, "little") + header + bytes(36))
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load(saved)
+    (saved / file).write_bytes((1 << 62).to_bytes(8, "little") + header)
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [("heads.safetensors", "does not fit"), ("model.safetensors", "lacks weights")]
+)
+def test_weights_that_were_taken_away_are_not_made_up(saved: Path, file: str, told: str) -> None:
+    tensors = load_file(saved / file)
+    tensors.popitem()
+    save_file(tensors, saved / file, metadata={"format": "pt"})
+    with pytest.raises(RunError, match=told):
+        load(saved)
+
+
+@pytest.mark.parametrize("file", ["heads.safetensors", "model.safetensors"])
+def test_weights_of_another_shape(saved: Path, file: str) -> None:
+    tensors = load_file(saved / file)
+    name = max(tensors, key=lambda each: tensors[each].numel())
+    tensors[name] = tensors[name][:, :-1].contiguous()
+    save_file(tensors, saved / file, metadata={"format": "pt"})
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load(saved)
+
+
+@pytest.mark.parametrize("pickle", ["pytorch_model.bin", "model.pt", "weights.ckpt"])
+@pytest.mark.parametrize("missing", ["heads.safetensors", "model.safetensors"])
+def test_a_pickle_is_refused_by_its_name(saved: Path, pickle: str, missing: str) -> None:
+    (saved / missing).rename(saved / pickle)
+    with pytest.raises(RunError, match=rf"it has no {missing}\. {pickle} can run code when it is read, so it is not"):
+        load(saved)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_type": "none"}'])
+def test_a_foreign_config(saved: Path, content: str) -> None:
+    (saved / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load(saved)
+
+
+def test_code_that_a_folder_brings_along_is_not_run(saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (saved / "config.json").write_text(json.dumps(config))
+    (saved / "own.py").write_text("raise SystemExit('code of a model was run')\n")
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load(saved)
+
+
+def test_a_name_at_the_hub_that_is_not_in_the_cache() -> None:
+    with pytest.raises(RunError, match="ann/first is no folder, not in the hub cache, and the hub did not give it"):
+        load("ann/first")
+
+
+def test_a_name_in_the_cache_of_the_hub(saved: Path, model: MultiTaskModel, tmp_path: Path) -> None:
+    repository = tmp_path / "cache" / "models--ann--first"
+    shutil.copytree(saved, repository / "snapshots" / "c0ffee")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c0ffee")
+    found = MultiTaskModel.from_pretrained("ann/first", cache_dir=tmp_path / "cache", local_files_only=True)
+    assert found.predict(TEXTS) == model.predict(TEXTS)
+    assert "library_name: motet" in found.card

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from motet.architectures.hierarchical.task_attention import TaskAttention
     from motet.architectures.modular.adapters import Adapters
     from motet.architectures.modular.attempt import ATTEMPT
+    from motet.architectures.modular.ca_mtl import CAMTL
     from motet.architectures.modular.hyperformer import Hyperformer
     from motet.architectures.modular.ia3 import IA3
     from motet.architectures.modular.lora import LoRA
+    from motet.architectures.modular.mad_x import MADX
     from motet.architectures.modular.mixture_of_experts import MixtureOfExperts
     from motet.architectures.modular.mpt import MPT
     from motet.architectures.modular.mtl_lora import MTLLoRA
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ATTEMPT",
+    "CAMTL",
     "CGC",
     "CMD",
     "DBMTL",
@@ -144,6 +147,7 @@ __all__ = [
     "IMTLG",
     "IMTLL",
     "KL",
+    "MADX",
     "MGDA",
     "MMD",
     "MPT",
@@ -265,41 +269,7 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "architectures.adversarial.shared_private": ("SharedPrivate",),
-    "architectures.adversarial.task_discriminator": ("TaskDiscriminator",),
-    "architectures.hierarchical.cyclic": ("Cyclic",),
-    "architectures.hierarchical.feature_fusion": ("FeatureFusion",),
-    "architectures.hierarchical.interactive": ("Interactive",),
-    "architectures.hierarchical.pad_net": ("PADNet",),
-    "architectures.hierarchical.pipeline": ("Pipeline",),
-    "architectures.hierarchical.signal_pipeline": ("SignalPipeline",),
-    "architectures.hierarchical.task_attention": ("TaskAttention",),
-    "architectures.modular.adapters": ("Adapters",),
-    "architectures.modular.attempt": ("ATTEMPT",),
-    "architectures.modular.hyperformer": ("Hyperformer",),
-    "architectures.modular.ia3": ("IA3",),
-    "architectures.modular.lora": ("LoRA",),
-    "architectures.modular.mixture_of_experts": ("MixtureOfExperts",),
-    "architectures.modular.mpt": ("MPT",),
-    "architectures.modular.mtl_lora": ("MTLLoRA",),
-    "architectures.modular.pals": ("PALs",),
-    "architectures.modular.prefix": ("PrefixTuning",),
-    "architectures.modular.prompts": ("PromptTuning",),
-    "architectures.modular.sparse_sharing": ("SparseSharing",),
-    "architectures.parallel.cgc": ("CGC",),
-    "architectures.parallel.cross_stitch": ("CrossStitch",),
-    "architectures.parallel.gated_fusion": ("GatedFusion",),
-    "architectures.parallel.group_trunks": ("GroupTrunks",),
-    "architectures.parallel.hard_sharing": ("HardSharing",),
-    "architectures.parallel.leaky_units": ("LeakyUnits",),
-    "architectures.parallel.mmoe": ("MMoE",),
-    "architectures.parallel.mtan": ("MTAN",),
-    "architectures.parallel.multi_level": ("MultiLevel",),
-    "architectures.parallel.ple": ("PLE",),
-    "architectures.parallel.shared_features": ("SharedFeatures",),
-    "architectures.parallel.sluice": ("Sluice",),
-    "architectures.parallel.soft_sharing": ("LayerwiseSoftSharing",),
+_HOMES = {  # of all but architectures, which are many and names of their package
     "balancing.gradients.aligned": ("AlignedMTL",),
     "balancing.gradients.cagrad": ("CAGrad",),
     "balancing.gradients.conflict_free": ("ConFIG",),
@@ -388,9 +358,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'motet' has no attribute '{name}'")
-    value = getattr(import_module(f"motet.{_HOME_OF[name]}"), name)
+    value = getattr(import_module(f"motet.{_HOME_OF.get(name, 'architectures')}"), name)
     globals()[name] = value
     return value
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from motet.cli import compare, parts, start, train, use
+from motet.cli import compare, export, modules, parts, serve, start, train, use, watch
 from motet.cli.terminal import print_result, say
 from motet.errors import UserError
 
@@ -33,7 +33,13 @@ app.command()(use.predict)
 app.command()(compare.compare)
 app.command()(compare.sweep)
 app.command()(parts.architectures)
+app.command()(modules.masks)
+app.command()(modules.prompts)
+app.command()(serve.serve)
 app.command()(use.report)
+app.command()(watch.watch)
+app.command()(export.export)
+app.command()(export.push)
 app.command()(use.info)
 
 

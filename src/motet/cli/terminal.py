@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from motet.reporting.console import Console
     from motet.runs import Event
 
-__all__ = ["print_json", "print_result", "print_scores", "say", "watch"]
+__all__ = ["print_json", "print_result", "print_scores", "progress", "say", "watch"]
 
 
 def print_result(text: str) -> None:
@@ -60,3 +60,16 @@ def watch(quiet: bool, past: Iterable[Event] = ()) -> Iterator[Console]:
         raise typer.Exit(130) from interrupted
     finally:
         console.close()
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on stderr, on a terminal alone, that is told how many rows of how many are done."""
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    terminal = Terminal(stderr=True)
+    columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=quiet or not terminal.is_terminal) as bar:
+        task = bar.add_task("rows", total=None)
+        yield lambda rows, total: bar.update(task, completed=rows, total=total)

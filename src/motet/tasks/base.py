@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
+from os import PathLike
+from textwrap import shorten
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +22,8 @@ from typing_extensions import Self
 
 from motet.errors import Problem, nearest, require
 from motet.metrics.base import METRICS, Score
+from motet.notebook import Card, Shown
+from motet.tasks.answers import schema_of
 
 __all__ = ["Answers", "Inputs", "Level", "Scores", "Task"]
 
@@ -46,6 +50,11 @@ class Inputs:
     template: str = ""
     hidden: float = 0.0
     written: int = 0
+
+    @property
+    def manner(self) -> tuple[bool, int | None, str]:
+        """How texts are cut into tokens; what is equal in it reads the same texts in one pass of the encoder."""
+        return self.words, self.stride, self.template
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Task(Shown, ABC):
     """An answer to give about a source.
 
     Args:
@@ -108,6 +117,7 @@ class Task(ABC):
     compares_texts: ClassVar[bool] = False  # whether its answers or scores need the columns of the rows
     answers_texts: ClassVar[bool] = True  # whether it has an answer to a text that nobody has answered
     recordable: ClassVar[bool] = True  # whether a row is read in the same way in every step
+    answer_type: ClassVar[Any] = None  # what `decode` gives: a TypedDict or a union; None where it gives nothing
 
     def __post_init__(self) -> None:
         require(self.problems())
@@ -182,6 +192,26 @@ class Task(ABC):
     @abstractmethod
     def answer(self) -> str:
         """The answer shape in words, for plan and report ("10 labels")."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The labels that answers are made of, known once the task is resolved; empty where they are something else."""
+        return ()
+
+    def answer_schema(self) -> dict[str, Any]:
+        """JSON Schema of one answer, with the labels of the task as enumerations.
+
+        Raises:
+            TypeError: the task has no answer to a text.
+
+        Example:
+            >>> import motet
+            >>> motet.Regression("stars", source="reviews.csv").answer_schema()["properties"]
+            {'value': {'type': 'number'}}
+        """
+        if self.answer_type is None:
+            raise TypeError(f"{type(self).__name__} answers no question about a text")
+        return schema_of(self.answer_type, self.choices)
 
     @abstractmethod
     def resolve(self, answers: Sequence[Any]) -> Self:
@@ -277,3 +307,27 @@ class Task(ABC):
     @abstractmethod
     def score(self, answers: Answers, targets: Sequence[np.ndarray]) -> Scores:
         """Every metric of the shape, from the answers to all rows and the encoded true answers of each row."""
+
+    def _card(self) -> Card:
+        """What a notebook shows: the columns, the source, the metric, and every argument that is not the default."""
+        direction = "higher is better" if self.higher_is_better else "less is better"
+        source = getattr(self.source, "path", self.source)
+        rows = [
+            ("source", str(source) if isinstance(source, (str, PathLike)) else "a table in memory"),
+            ("reads", ", ".join(self.inputs.columns)),
+            ("answers", self.target),
+            ("judged by", f"{self.headline}, {direction}"),
+        ]
+        told = (self.name, self.source, self.metric, self.target, self.inputs.columns, *self.inputs.columns)
+        for of in (of for of in fields(self) if _is_given(self, of)):
+            value = getattr(self, of.name)
+            if not any(value is known or value == known for known in told if type(value) is type(known)):
+                rows.append((of.name, shorten(str(value), 100, placeholder=" …")))
+        answer = [self.answer] if getattr(self, "classes", True) else []  # labels are not known before the data
+        return Card(self.name, (type(self).__name__, *answer), ("", ""), rows, words=(1,))
+
+
+def _is_given(task: Task, argument: Field[Any]) -> bool:
+    """Whether an argument of a task differs from its default."""
+    default = argument.default if argument.default_factory is MISSING else argument.default_factory()
+    return bool(getattr(task, argument.name) != default)

@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem, below_one, nearest
 from motet.metrics.classification import classification
 from motet.registry import register
+from motet.tasks.answers import Label
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 
 __all__ = [
     "Classification",
+    "LabelAnswer",
     "class_problems",
     "cross_entropy",
     "frequencies",
@@ -29,6 +31,13 @@ __all__ = [
     "text_columns",
     "text_problems",
 ]
+
+
+class LabelAnswer(TypedDict):
+    """One label, and how likely each is; the chances add up to 1."""
+
+    label: Label
+    scores: dict[Label, float]
 
 
 @register("task", "classification")
@@ -66,6 +75,7 @@ class Classification(Task):
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "matthews", "f1_positive")
+    answer_type: ClassVar[Any] = LabelAnswer
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
@@ -87,6 +97,10 @@ class Classification(Task):
     @property
     def outputs(self) -> int:
         return len(self.classes)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.classes
 
     @property
     def answer(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem
 from motet.metrics.text import generation, perplexity
@@ -17,7 +17,13 @@ from motet.tasks.base import Answers, Inputs, Level, Scores
 from motet.tasks.classification import text_columns
 from motet.tasks.vocabulary import OverVocabulary
 
-__all__ = ["Generation"]
+__all__ = ["Generation", "TextAnswer"]
+
+
+class TextAnswer(TypedDict):
+    """The text that was written."""
+
+    text: str
 
 
 @register("task", "generation")
@@ -56,6 +62,7 @@ class Generation(OverVocabulary):
 
     level: ClassVar[Level] = "sequence"
     metrics: ClassVar[tuple[str, ...]] = ("rouge_l", "bleu", "chrf", "exact_match", "token_f1", "perplexity")
+    answer_type: ClassVar[Any] = TextAnswer
     compares_texts: ClassVar[bool] = True
 
     def problems(self) -> Iterable[Problem]:

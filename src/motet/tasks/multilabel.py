@@ -9,15 +9,23 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem, nearest
 from motet.metrics.multilabel import multilabel
 from motet.registry import register
+from motet.tasks.answers import Label
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 from motet.tasks.classification import class_problems, natural, text_columns, text_problems
 
-__all__ = ["MultiLabel", "binary_distillation", "sigmoid"]
+__all__ = ["LabelsAnswer", "MultiLabel", "binary_distillation", "sigmoid"]
+
+
+class LabelsAnswer(TypedDict):
+    """The labels whose chance is above the threshold, and the chance of each label on its own."""
+
+    labels: list[Label]
+    scores: dict[Label, float]
 
 
 @register("task", "multilabel")
@@ -52,6 +60,7 @@ class MultiLabel(Task):
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "jaccard", "exact_match", "hamming_loss")
+    answer_type: ClassVar[Any] = LabelsAnswer
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
@@ -71,6 +80,10 @@ class MultiLabel(Task):
     @property
     def outputs(self) -> int:
         return len(self.classes)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.classes
 
     @property
     def answer(self) -> str:

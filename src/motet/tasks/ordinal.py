@@ -17,7 +17,14 @@ from motet.errors import DataError, Problem, nearest
 from motet.metrics.ordinal import ordinal
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
-from motet.tasks.classification import class_problems, frequencies, natural, text_columns, text_problems
+from motet.tasks.classification import (
+    LabelAnswer,
+    class_problems,
+    frequencies,
+    natural,
+    text_columns,
+    text_problems,
+)
 from motet.tasks.multilabel import binary_distillation, sigmoid
 
 __all__ = ["Ordinal"]
@@ -56,6 +63,7 @@ class Ordinal(Task):
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("quadratic_kappa", "mae", "accuracy", "macro_f1", "spearman")
+    answer_type: ClassVar[Any] = LabelAnswer
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
@@ -73,6 +81,10 @@ class Ordinal(Task):
     @property
     def outputs(self) -> int:
         return len(self.classes) - 1
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.classes
 
     @property
     def answer(self) -> str:

@@ -5,21 +5,47 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem
 from motet.metrics.ranking import ranking
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 
-__all__ = ["Ranking"]
+__all__ = ["Candidate", "OrderAnswer", "RankedAnswer", "Ranking", "ScoreAnswer"]
+
+
+class ScoreAnswer(TypedDict):
+    """To a query with one candidate: a number that is comparable with those of other candidates for the same query."""
+
+    score: float
+
+
+class OrderAnswer(TypedDict):
+    """To the candidates of a query: their places, best first, and the score of each."""
+
+    order: list[int]
+    scores: list[float]
+
+
+class Candidate(TypedDict):
+    """A candidate and its score."""
+
+    candidate: str
+    score: float
+
+
+class RankedAnswer(TypedDict):
+    """The same with the candidates themselves, best first, as a model answers a query with its candidates."""
+
+    ranked: list[Candidate]
 
 
 @register("task", "ranking")
@@ -68,6 +94,7 @@ class Ranking(Task):
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("map", "mrr", "ndcg", "precision_at_1", "recall_at_5")
+    answer_type: ClassVar[Any] = Union[ScoreAnswer, OrderAnswer, RankedAnswer]  # noqa: UP007  evaluated on 3.10
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()

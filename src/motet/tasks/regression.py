@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem
 from motet.metrics.regression import regression
@@ -17,7 +17,13 @@ from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 from motet.tasks.classification import text_columns, text_problems
 
-__all__ = ["Regression"]
+__all__ = ["NumberAnswer", "Regression"]
+
+
+class NumberAnswer(TypedDict):
+    """A number in the units of the data."""
+
+    value: float
 
 
 @register("task", "regression")
@@ -53,6 +59,7 @@ class Regression(Task):
 
     level: ClassVar[Level] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("spearman", "pearson", "rmse", "mae")
+    answer_type: ClassVar[Any] = NumberAnswer
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()

@@ -10,14 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem
 from motet.metrics.text import spans
 from motet.registry import register
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 
-__all__ = ["Spans"]
+__all__ = ["SpanAnswer", "Spans"]
+
+
+class SpanAnswer(TypedDict):
+    """A part of the passage, where it begins and ends in characters, and how much surer that is than no answer.
+
+    The text is empty and both places are 0 where there is no answer; the margin is null where the passage has no word.
+    """
+
+    text: str
+    start: int
+    end: int
+    margin: float | None
 
 
 @register("task", "spans")
@@ -57,6 +69,7 @@ class Spans(Task):
 
     level: ClassVar[Level] = "word"
     metrics: ClassVar[tuple[str, ...]] = ("token_f1", "exact_match")
+    answer_type: ClassVar[Any] = SpanAnswer
     compares_texts: ClassVar[bool] = True
 
     def problems(self) -> Iterable[Problem]:

@@ -10,16 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from motet.errors import DataError, Problem, nearest
 from motet.metrics.tagging import tagging
 from motet.registry import register
+from motet.tasks.answers import Label
 from motet.tasks.base import Answers, Inputs, Level, Scores, Task
 from motet.tasks.classification import IGNORED, class_problems, cross_entropy, frequencies, soft_cross_entropy
 from motet.tasks.crf import Transitions, log_marginals, negative_log_likelihood, viterbi
 
-__all__ = ["Tagging"]
+__all__ = ["Tagging", "TagsAnswer"]
+
+
+class TagsAnswer(TypedDict):
+    """A label for every word of the text, as far as it was read."""
+
+    tags: list[Label]
 
 
 @register("task", "tagging")
@@ -60,6 +67,7 @@ class Tagging(Task):
 
     level: ClassVar[Level] = "word"
     metrics: ClassVar[tuple[str, ...]] = ("span_f1", "token_accuracy", "token_macro_f1")
+    answer_type: ClassVar[Any] = TagsAnswer
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
@@ -84,6 +92,10 @@ class Tagging(Task):
     @property
     def learnt(self) -> int:
         return len(self.classes) + 2 if self.crf else 0
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.classes
 
     @property
     def answer(self) -> str:

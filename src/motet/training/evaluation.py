@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from motet.answering import Answering
 from motet.data.corpus import load_corpus
 from motet.data.examples import Examples, counts
 from motet.errors import RunError
@@ -17,6 +18,7 @@ from motet.runs import Event, EventLog, RunFolder
 from motet.tasks.base import Answers, Scores, Task
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
+from motet.training.model_card import write_card
 
 __all__ = [
     "Predictions",
@@ -46,7 +48,7 @@ class Predictions:
 
 
 def predict_examples(
-    model: MultiTaskModel,
+    model: Answering,
     examples: Mapping[str, Examples],
     devices: Devices,
     largest: int = 4096,
@@ -64,12 +66,10 @@ def predict_examples(
         largest: tokens in a chunk.
         soft: what distillation needs of the logits rather than what scores need.
     """
-    training = model.training
-    model.eval()
     found: dict[str, Predictions] = {}
-    for names in _groups(examples):
-        found.update(_read_group(model, {name: examples[name] for name in names}, devices, largest, soft))
-    model.train(training)
+    with model.resting():
+        for names in _groups(examples):
+            found.update(_read_group(model, {name: examples[name] for name in names}, devices, largest, soft))
     return {name: found[name] for name in examples}
 
 
@@ -114,7 +114,7 @@ def _parts(examples: Examples, width: int, largest: int) -> Iterator[slice]:
         start += max(int(fitting), int(filling))
 
 
-def evaluate(model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices) -> dict[str, Scores]:
+def evaluate(model: Answering, examples: Mapping[str, Examples], devices: Devices) -> dict[str, Scores]:
     """Every metric of every task."""
     scores = {}
     for name, predictions in predict_examples(model, examples, devices).items():
@@ -137,7 +137,7 @@ def judge(task: Task, predictions: Predictions, examples: Examples, texts: Seque
     return task.score(_answers(predictions, examples, texts), targets)
 
 
-def write_examples(model: MultiTaskModel, examples: Examples, devices: Devices) -> list[np.ndarray]:
+def write_examples(model: Answering, examples: Examples, devices: Devices) -> list[np.ndarray]:
     """The sub-words that the model writes for all rows of one task, without the one that ends a text."""
     pieces: dict[int, np.ndarray] = {}
     with devices.autocast():
@@ -172,7 +172,7 @@ def _groups(examples: Mapping[str, Examples]) -> Iterator[list[str]]:
 
 
 def _read_group(
-    model: MultiTaskModel, examples: Mapping[str, Examples], devices: Devices, largest: int, soft: bool
+    model: Answering, examples: Mapping[str, Examples], devices: Devices, largest: int, soft: bool
 ) -> dict[str, Predictions]:
     tokens = next(iter(examples.values())).tokens
     rows = np.unique(np.concatenate([of_task.rows for of_task in examples.values()]))
@@ -214,7 +214,9 @@ def evaluate_run(run: RunFolder, experiment: Experiment, *, split: str = "test",
     if not examples:
         raise RunError(f"no task of {run.path} has rows in the split `{split}`.")
     scores = plain(evaluate(model, examples, devices))
+    before = run.events()
     log = EventLog(run.events_file)
     log.write("evaluation", split=split, model="model", scores=scores, rows=counts(examples))
     log.close()
+    write_card(run, experiment, before=before)
     return run.events()[-1]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.cli import ranks as module
-from motet.cli.ranks import Ranks
 from motet.errors import RunError
+from motet.serving import ranks as module
+from motet.serving.ranks import Ranks
 from motet.tasks import Classification, Ranking
 
 TASKS = {

@@ -11,15 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from motet.cli.ranks import Ranks
-from motet.errors import RunError, nearest
+from motet.answering import require_tasks
+from motet.errors import RunError
+from motet.serving.ranks import Ranks
 
 if TYPE_CHECKING:
-    from motet.model import MultiTaskModel
+    from motet.answering import Answering
 
-__all__ = ["answers", "read_lines"]
+__all__ = ["BATCH", "answers", "complete", "read_lines"]
 
-_BATCH = 64
+BATCH = 64
 
 
 class _Request(NamedTuple):
@@ -48,7 +49,9 @@ def read_lines(file: str) -> Iterator[Any]:
         raise RunError(f"{file} cannot be read: {error}.") from error
 
 
-def answers(model: MultiTaskModel, values: Iterable[Any], tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
+def answers(
+    model: Answering, values: Iterable[Any], tasks: Sequence[str] = (), first: int = 1
+) -> Iterator[dict[str, Any]]:
     """Answers to texts, pairs and objects, in their order, a batch at a time.
 
     A candidate is ranked among those of its query, whose rows must follow each other; their answers are held back
@@ -58,28 +61,34 @@ def answers(model: MultiTaskModel, values: Iterable[Any], tasks: Sequence[str]) 
         model: a model.
         values: what `read_lines` gives.
         tasks: those to answer; all that fit if there is none.
+        first: the number of the first of the values, for messages.
 
     Raises:
-        RunError: an unknown task, or a value that no task can read; names the row, counted from 1.
+        RunError: an unknown task, or a value that no task can read; names the row.
+
+    Example:
+        >>> import motet
+        >>> list(answers(motet.load("runs/first"), ["a warm day", {"text": "rain"}]))  # doctest: +SKIP
     """
-    _require_tasks(model, tasks)
+    for together in complete(model, values, tasks, first):
+        yield from together
+
+
+def complete(
+    model: Answering, values: Iterable[Any], tasks: Sequence[str], first: int = 1
+) -> Iterator[list[dict[str, Any]]]:
+    """The same in lists; what comes after one of them has nothing to do with what came before."""
+    require_tasks(model.tasks, tasks)
     ranks = Ranks(model.tasks)
-    stream = enumerate(values, 1)
-    while batch := dict(islice(stream, _BATCH)):
+    stream = enumerate(values, first)
+    while batch := dict(islice(stream, BATCH)):
         for row, answer in _answered(model, batch, tasks).items():
-            yield from map(_finite, ranks.take(row, batch[row], answer))
-    yield from map(_finite, ranks.rest())
+            if done := ranks.take(row, batch[row], answer):
+                yield list(map(_finite, done))
+    yield list(map(_finite, ranks.rest()))
 
 
-def _require_tasks(model: MultiTaskModel, tasks: Sequence[str]) -> None:
-    for name in tasks:
-        if name not in model.tasks:
-            raise RunError(f"no task `{name}` in this model. {nearest(name, model.tasks)}")
-        if not model.tasks[name].answers_texts:
-            raise RunError(f"task `{name}` has no answer to a text: it learns words alone.")
-
-
-def _answered(model: MultiTaskModel, batch: Mapping[int, Any], tasks: Sequence[str]) -> dict[int, dict[str, Any]]:
+def _answered(model: Answering, batch: Mapping[int, Any], tasks: Sequence[str]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {row: {} for row in batch}
     requests = [request for row, value in batch.items() for request in _requests(row, value, model, tasks)]
     for together in _alike(requests):
@@ -102,7 +111,7 @@ def _value(line: str, place: str) -> Any:
         raise RunError(f"{place}: begins like JSON but is not ({error.msg} at character {error.pos + 1}).") from error
 
 
-def _requests(row: int, value: Any, model: MultiTaskModel, tasks: Sequence[str]) -> Iterator[_Request]:
+def _requests(row: int, value: Any, model: Answering, tasks: Sequence[str]) -> Iterator[_Request]:
     chosen = tuple(tasks) or None
     if isinstance(value, str):
         yield _Request(row, value, chosen)
@@ -115,7 +124,7 @@ def _requests(row: int, value: Any, model: MultiTaskModel, tasks: Sequence[str])
         raise RunError(f"row {row}: must be a text, a list of texts or an object, found {_shown(value)}.")
 
 
-def _of_object(row: int, value: Mapping[str, Any], model: MultiTaskModel, tasks: Sequence[str]) -> Iterator[_Request]:
+def _of_object(row: int, value: Mapping[str, Any], model: Answering, tasks: Sequence[str]) -> Iterator[_Request]:
     """One request for each set of columns that some of the tasks read and the object has."""
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for name in tasks:

@@ -14,10 +14,10 @@ import torch
 from tests.encoders.conftest import make_t5
 
 from motet.architectures.parallel.hard_sharing import HardSharing
-from motet.cli.rows import answers, read_lines
 from motet.encoders.loading import Encoder
 from motet.errors import RunError
 from motet.model import MultiTaskModel, build
+from motet.serving.rows import answers, read_lines
 from motet.tasks import Classification, Generation, MaskedLanguage, Ranking, Regression, Spans, Tagging, Task
 
 Motet = Callable[..., Any]

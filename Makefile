@@ -6,15 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/ready
+TESTABLE := $(VENV)/testable
 TREE := src tests docs benchmarks
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format docs clean
 
 help:
 	@echo "make demo     train five tasks on the docstrings of this machine's Python, and print where the report is"
 	@echo "make test     check style and types, then run all tests"
 	@echo "make check    check style and types only"
 	@echo "make format   rewrite the files in the house style"
+	@echo "make docs     gather the documentation, build it strictly, and print where it is"
 	@echo "make clean    delete the environment and all caches, but no run"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter of a new environment, WORKERS=8 the number of test processes."
@@ -26,14 +28,20 @@ demo: $(READY)
 test: check
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-check: $(READY)
+check: $(TESTABLE)
 	@$(BIN)/ruff check --quiet $(TREE)
 	@$(BIN)/ruff format --check --quiet $(TREE)
 	@$(BIN)/mypy --no-error-summary
 
-format: $(READY)
+format: $(TESTABLE)
 	@$(BIN)/ruff check --fix --quiet $(TREE)
 	@$(BIN)/ruff format --quiet $(TREE)
+
+docs: $(READY)
+	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline,docs]'
+	@$(BIN)/python docs/make_site.py build/docs
+	@$(BIN)/zensical build --strict --clean
+	@echo "documentation: build/site/index.html"
 
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -45,5 +53,10 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Preparing $(VENV); the first time takes some minutes."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline,dev]'
+	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline]'
 	@touch $(READY)
+
+$(TESTABLE): $(READY)
+	@echo "Adding what the tests need."
+	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline,dev]'
+	@touch $(TESTABLE)

@@ -20,24 +20,38 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 # line, rooms on it, and the rooms they may import; * stands for every room on a lower line
 LAYOUT = """
-10  cli                                          -> *
-9   study                                        -> *
-8   recipe                                       -> *
-7   serving analysis synthesis                   -> *
-6   training                                     -> *
-5   model                                        -> architectures encoders data tasks metrics registry runs errors
-4   architectures                                -> encoders data tasks registry errors
-4   encoders                                     -> data tasks registry errors
-4   balancing                                    -> registry errors
-3   data sampling                                -> *
-3   reporting                                    -> runs metrics significance errors
-2   tasks                                        -> metrics registry errors
-1   metrics significance runs registry kernel spelling -> errors
-0   errors                                       ->
+10  cli                                    -> *
+9   study                                  -> *
+8   recipe                                 -> *
+7   serving analysis synthesis             -> *
+6   training                               -> *
+5   model                                  -> answering architectures encoders data tasks reporting registry runs errors
+4   answering                              -> data tasks errors
+4   architectures                          -> encoders data tasks registry errors
+4   encoders                               -> data tasks registry errors
+4   balancing                              -> registry errors
+3   data sampling                          -> *
+3   reporting                              -> runs metrics significance notebook errors
+2   tracking                               -> runs registry errors
+2   tasks                                  -> metrics notebook registry errors
+1   metrics significance runs registry kernel spelling notebook -> errors
+0   errors                                 ->
 """
 
 # These import no deep-learning library, so that starting, reading a run and drawing its report take no time.
-LIGHT = ("motet", "cli", "errors", "kernel", "metrics", "registry", "reporting", "runs", "significance")
+LIGHT = (
+    "motet",
+    "cli",
+    "errors",
+    "kernel",
+    "metrics",
+    "notebook",
+    "registry",
+    "reporting",
+    "runs",
+    "significance",
+    "tracking",
+)
 HEAVY = ("torch", "transformers", "datasets")
 
 

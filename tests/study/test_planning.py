@@ -67,9 +67,7 @@ def test_tasks_alone_may_have_settings_of_their_own(write_study: Write) -> None:
     [("steps: 6", "steps", [6, 6, 3, 3]), ("tokens: 9000", "max_tokens", [9000, 9000, 4500, 4500]),
      ("seconds: 5", "max_seconds", [5.0, 5.0, 2.5, 2.5])],
 )  # fmt: skip
-def test_a_budget_with_an_amount_ends_all_runs(
-    budget: str, field: str, ends: list[float], write_study: Write
-) -> None:
+def test_a_budget_with_an_amount_ends_all_runs(budget: str, field: str, ends: list[float], write_study: Write) -> None:
     units = plan_study(read_study(write_study(f"{TEXT}single_task: true\nbudget: {{{budget}}}\n")))
     training = [load("recipe.yaml", unit.candidates[0][0].settings).experiment.training for unit in units]
     assert [getattr(of, field) for of in training] == ends

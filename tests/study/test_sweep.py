@@ -21,7 +21,7 @@ from motet.study import sweep as module
 from motet.study.definition import Study, read_study
 from motet.study.ledger import StudyFolder, read_ledger
 from motet.study.planning import Entry, Unit
-from motet.study.processes import Log, Process
+from motet.study.processes import Here, Log, Process
 from motet.study.sweep import sweep
 from motet.training.run import Interrupted
 
@@ -151,7 +151,9 @@ def test_runs_of_an_older_study_stay_in_the_list(project: Path, begin: Begin) ->
 
 
 def test_the_cores_are_divided(project: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "cores", lambda: 8)
+    machine = Here()
+    machine.cores = 8
+    monkeypatch.setattr(module, "Here", lambda: machine)
     monkeypatch.delenv("OMP_NUM_THREADS")
     begin("variants: {a: {behave: die}}\nseeds: [0]\n", jobs=3)
     (name,) = lines(project)
@@ -246,7 +248,7 @@ def test_a_cluster_does_the_same(project: Path, begin: Begin) -> None:
 
 def test_a_cluster_that_is_not_there(begin: Begin) -> None:
     pytest.importorskip("ray", reason="needs Ray")
-    with pytest.raises(RunError, match="no Ray cluster at `127.0.0.1:1`"):
+    with pytest.raises(RunError, match="no Ray cluster at"):
         begin("variants: {a: {}}\n", ray="127.0.0.1:1")
 
 

@@ -88,6 +88,7 @@ def test_the_own_parameters_of_a_task_serve_it_alone(model: MultiTaskModel, name
         if not EXAMPLES[name].mixes:
             strangers = reached & set().union(*(own[other] for other in TASKS if other != task))
             assert not strangers, _names(model, strangers)
+        reached |= _reached(model, task, extras=True)
         missed = {id(p) for p in model.parameters() if id(p) in own[task] and p.requires_grad} - reached
         assert not missed, _names(model, missed)
 
@@ -159,7 +160,8 @@ def _reached(model: MultiTaskModel, task: str, *, extras: bool = False) -> set[i
     torch.manual_seed(3)
     loss = model(CHUNK)[task].square().sum()
     if extras:
-        loss = loss + sum(model.arrangement.extras.values())
+        early = model.arrangement.early.get(task)
+        loss = loss + sum(model.arrangement.extras.values()) + (0 if early is None else early[1].square().sum())
     model.eval()
     loss.backward()
     return {id(p) for p in model.parameters() if p.grad is not None and bool(p.grad.any())}

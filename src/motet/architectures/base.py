@@ -28,18 +28,22 @@ class Arrangement(nn.Module, ABC):
         heads: answer the tasks.
         extras: what the architecture adds to the losses, each a mean over the rows of the chunk that was read last;
             filled while training alone.
+        early: answers on the way to those of `forward`, by task, each with the weight of its loss; a task learns from
+            them as from its answer. Filled while training alone.
     """
 
     one_pass: ClassVar[bool] = True
     trunk: Trunk
     heads: Heads
     extras: dict[str, Tensor]
+    early: dict[str, tuple[float, Tensor]]
 
     def __init__(self, trunk: Trunk, heads: Heads) -> None:
         super().__init__()
         self.trunk = trunk
         self.heads = heads
         self.extras = {}
+        self.early = {}
 
     @abstractmethod
     def forward(self, chunk: Chunk) -> dict[str, Tensor]:

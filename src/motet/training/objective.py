@@ -98,7 +98,7 @@ class Objective:
         sizes = {name: _sizes(tasks[name], owned) for name, owned in _by_task(chunks).items()}
         if self.representations is not None:
             self.representations.begin()
-        said: dict[str, list[_Said]] = {}
+        said: dict[tuple[str, int], list[_Said]] = {}
         sums: dict[str, Tensor] = {}
         self.extras, rows = {}, sum(len(chunk.tokens) for chunk in chunks)
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
@@ -108,19 +108,27 @@ class Objective:
                 self._keep_extras(len(chunk.tokens) / rows)
                 for name, logits in answered.items():
                     teacher = self.held[name].teacher.logits(chunk, name) if name in self.held else None
-                    piece = _Said(logits, teacher, chunk.owned[name])
-                    if tasks[name].group:
-                        said.setdefault(name, []).append(piece)  # an example may lie in several chunks
-                    else:
-                        loss = self._loss(name, piece, sizes[name])
-                        sums[name] = sums[name] + loss if name in sums else loss
-            sums |= {name: self._loss(name, _joined(pieces), sizes[name]) for name, pieces in said.items()}
+                    for place, (weight, of) in enumerate(self._answers(name, logits)):
+                        piece = _Said(of, teacher, chunk.owned[name], weight)
+                        if tasks[name].group:
+                            said.setdefault((name, place), []).append(piece)  # an example may lie in several chunks
+                        else:
+                            loss = self._loss(name, piece, sizes[name])
+                            sums[name] = sums[name] + loss if name in sums else loss
+            for (name, _), pieces in said.items():
+                loss = self._loss(name, _joined(pieces), sizes[name])
+                sums[name] = sums[name] + loss if name in sums else loss
         return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
 
     def _read(self, chunk: Chunk) -> dict[str, Tensor]:
         with nullcontext() if self.representations is None else self.representations.reading(chunk, self.held):
             logits: dict[str, Tensor] = self.model(chunk)
         return logits
+
+    def _answers(self, name: str, logits: Tensor) -> list[tuple[float, Tensor]]:
+        """What is taught to a task, each with the weight of its loss: its answer, and an early one if there is any."""
+        early = self.model.arrangement.early.get(name)
+        return [(1.0, logits)] if early is None else [(1.0, logits), early]
 
     def _keep_extras(self, share: float) -> None:
         for name, value in self.model.arrangement.extras.items():
@@ -136,8 +144,9 @@ class Objective:
     def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
         task, held = self.model.tasks[name], self.held.get(name)
         if held is None or said.teacher is None:  # true labels, or those that the teacher has written
-            return (1.0 if held is None else held.response.weight) * _truth(task, said) / max(1, sizes.labelled)
-        soft, true = held.shares
+            weight = said.weight * (1.0 if held is None else held.response.weight)
+            return weight * _truth(task, said) / max(1, sizes.labelled)
+        soft, true = (said.weight * share for share in held.shares)
         loss = task.distillation(said.logits, said.teacher, said.owned.lengths, held.response.temperature)
         loss = soft * loss / max(1, sizes.answered)
         return loss + true * _truth(task, said) / max(1, sizes.labelled) if true else loss
@@ -150,6 +159,7 @@ class _Said:
     logits: Tensor
     teacher: Tensor | None
     owned: Owned
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,7 @@ def _joined(pieces: Sequence[_Said]) -> _Said:
         torch.cat([piece.logits for piece in pieces])[order],
         torch.cat(teachers)[order] if teachers else None,
         _tied([piece.owned for piece in pieces]),
+        pieces[0].weight,
     )
 
 

@@ -47,7 +47,7 @@ STATES = {
     "mtan": Example(lambda tasks: MTAN(size=8), neutralise=open_masks),
     "feature_fusion": Example(lambda tasks: FeatureFusion(), neutralise=last_layer_alone),
     "task_attention": Example(lambda tasks: TaskAttention(size=8)),
-    "pad_net": Example(lambda tasks: PADNet(size=8)),
+    "pad_net": Example(lambda tasks: PADNet(size=8, first=0.5)),
     "mixture_of_experts": Example(
         lambda tasks: MixtureOfExperts(experts=3, k=2, size=8, task_size=4),
         extras=frozenset({"load_balance"}),

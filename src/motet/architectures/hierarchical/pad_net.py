@@ -34,15 +34,15 @@ class PADNet(Architecture):
     forced to 0 each task has a network of its own between trunk and head. Every pair of tasks has two matrices of the
     width of the trunk, so that this is for few tasks.
 
-    The paper also supervises a first prediction from each F_k. That loss is not here: what a task is taught with, and
-    whether it still learns from labels, is not known to an architecture. First features learn through the final
-    answers alone.
+    With `first` above 0 every task also answers from F_k, by a head that is used while training alone, and this first
+    prediction is taught as the final one is, from labels or from a teacher.
 
     Source: Xu, Ouyang, Wang, Sebe 2018, "PAD-Net: Multi-Tasks Guided Prediction-and-Distillation Network for
     Simultaneous Depth Estimation and Scene Parsing".
 
     Args:
         size: hidden features of the network that makes a first feature.
+        first: weight of the losses of first predictions; 0 makes none. The paper weighs them as the final ones, 1.
         pooling: how a text becomes one vector; `auto` is the last sub-word for a decoder, else the mean.
         dropout: before the last linear layer of each head.
 
@@ -56,11 +56,12 @@ class PADNet(Architecture):
     """
 
     size: int = 128
+    first: float = 0.0
     pooling: Pooling = "auto"
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        require([*at_least(1, size=self.size), *below_one(dropout=self.dropout)])
+        require([*at_least(1, size=self.size), *at_least(0, first=self.first), *below_one(dropout=self.dropout)])
 
     def build(self, trunk: Trunk, tasks: Mapping[str, Task]) -> Arrangement:
         return _PADNet(self, trunk, tasks)
@@ -95,6 +96,8 @@ class _PADNet(Together):
         super().__init__(trunk, Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout))
         self.tasks = answering(tasks)
         self.features = Experts(len(self.tasks), trunk.width, part.size)
+        self.first = part.first
+        self.first_heads = Heads(trunk, tasks, pooling=part.pooling, dropout=part.dropout) if part.first else None
         places = range(len(self.tasks))
         self.refinements = nn.ModuleDict(
             {
@@ -105,13 +108,18 @@ class _PADNet(Together):
 
     def every(self, chunk: Chunk, parts: Mapping[str, Chunk], read: States) -> Mapping[str, Tensor]:
         features = self.features(read.last)
-        states = {}
-        for name in parts:
+        self.early, states = {}, {}
+        for name, part in parts.items():
             here = features[chunk.owned[name].rows]
-            states[name] = self.refinements[key(name)](here[..., self.tasks.index(name), :], here)
+            own = here[..., self.tasks.index(name), :]
+            states[name] = self.refinements[key(name)](own, here)
+            if self.training and self.first_heads is not None:
+                self.early[name] = self.first, self.first_heads.answer(name, self.trunk, own, part)
         return states
 
     def own_parameters(self, task: str) -> Iterable[nn.Parameter]:
         yield from super().own_parameters(task)
+        if self.first_heads is not None:
+            yield from self.first_heads.of(task)
         if key(task) in self.refinements:
             yield from self.refinements[key(task)].parameters()

@@ -29,6 +29,7 @@ from motet.recipe.parts import (
 from motet.recipe.values import expectation
 from motet.registry import Kind
 from motet.spelling import to_yaml
+from motet.training.beginning import Start
 from motet.training.experiment import Experiment, Training
 
 PAGE = Path(__file__).parent / "reference" / "recipe.md"
@@ -62,6 +63,7 @@ def _sections() -> Iterator[str]:
             yield "\n\n".join([f"## `{name}`", "A list of parts. Default: none.", *_classes(kind, "")])
     yield _parts("## `convergence.then`", "response", "distill")
     yield _alone("training", Training)
+    yield _alone("start_from", Start)
 
 
 def _alone(name: str, cls: type) -> str:
@@ -87,9 +89,19 @@ def _classes(kind: Kind, default: str) -> Iterator[str]:
 
 def _body(cls: type) -> str:
     word = f" A word alone is its `{word_field(cls)}`." if word_field(cls) else ""
-    rows = [_row(cls, name) for name in types_of(cls) if (cls, name) not in _left_out(cls)]
-    table = ["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows]
-    return "\n\n".join([summary(cls) + word, "\n".join(table) if rows else "It has no keys."])
+    return "\n\n".join([summary(cls) + word, table(cls)])
+
+
+def table(cls: type, page: str = "") -> str:
+    """The keys of a part, with their values, defaults and meanings.
+
+    Args:
+        cls: of the part.
+        page: the address of this reference, seen from where the table is to stand.
+    """
+    rows = [_row(cls, name, page) for name in types_of(cls) if (cls, name) not in _left_out(cls)]
+    head = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows]) if rows else "It has no keys."
 
 
 def _left_out(cls: type) -> set[tuple[type, str]]:
@@ -97,9 +109,9 @@ def _left_out(cls: type) -> set[tuple[type, str]]:
     return {(cls, "name")} if "source" in types_of(cls) else set()
 
 
-def _row(cls: type, name: str) -> str:
+def _row(cls: type, name: str, page: str) -> str:
     hint = types_of(cls)[name]
-    special = {"source": "a name, a path or a source", "then": "a [part](#convergencethen)"}
+    special = {"source": "a name, a path or a source", "then": f"a [part]({page}#convergencethen)"}
     cells = [f"`{name}`", special.get(name) or expectation(hint), _default(cls, name), sentences(cls).get(name, "")]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

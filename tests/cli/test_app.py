@@ -51,7 +51,10 @@ def test_starting_takes_much_less_time_than_importing_torch(program: str) -> Non
 def test_help_lists_every_command(motet: Callable[..., Any]) -> None:
     said = motet("--help")
     assert said.code == 0
-    told = "demo init fill check train resume eval predict sweep compare architectures report info"
+    told = (
+        "demo init fill check train resume eval predict serve export push sweep compare report watch architectures masks "
+        "prompts info"
+    )
     for command in told.split():
         assert f"\n  {command} " in said.out
         assert motet(command, "--help").code == 0

@@ -34,7 +34,9 @@ def export(
     folder: FolderOption = None,
     json: Json = False,
 ) -> None:
-    """Write a model for other programs, checked against the original.
+    """Write a model for other programs, and check it.
+
+    What it says is held against the original.
 
     A run is checked on rows of its own data; a model folder, which knows none, on documentation strings of Python.
     """
@@ -112,7 +114,10 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository for its owner alone.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Send a model to the Hugging Face Hub: weights, tokenizer, tasks and card. It says what, and asks first."""
+    """Send a model with its card to the hub.
+
+    Weights, tokenizer, tasks and card. It says what, and asks first.
+    """
     from motet.reporting.numerals import size
     from motet.serving.publishing import packed, send
 

@@ -24,7 +24,9 @@ def masks(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("masks.safetensors"),
     quiet: Quiet = False,
 ) -> None:
-    """Find which weights each task of a recipe needs, for the architecture sparse_sharing.
+    """Find the masks of sparse sharing for a recipe.
+
+    They say which weights each task needs.
 
     Every task is trained alone for some steps and loses its smallest weights, round after round from the same start.
     A search that was stopped goes on when the same command is given again.
@@ -57,7 +59,9 @@ def prompts(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print how near the prompts of tasks are to each other, by the cosine of their means.
+    """Print how alike the prompts of tasks are.
+
+    The measure is the cosine of their means.
 
     A near task is a good one to begin with: `architecture: {type: prompt_tuning, sources: RUN, start: {TASK: SOURCE}}`.
     """

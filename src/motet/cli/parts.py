@@ -11,7 +11,7 @@ _WIDE = 160  # a table that is piped somewhere is not cut to a terminal
 
 
 def architectures(json: Json = False) -> None:
-    """List the architectures with what each costs by default.
+    """List the architectures with what each costs.
 
     For a BERT of six layers and width 384 with five tasks: parameters that tasks share and parameters that learn, in
     millions; those of one task alone, in thousands; multiply-adds of a text relative to hard sharing.

@@ -45,7 +45,7 @@ def serve(
     body_timeout: Seconds = None,
     request_timeout: Seconds = None,
 ) -> None:
-    """Answer texts over HTTP, all tasks from one pass of the encoder.
+    """Answer texts over HTTP, all tasks in one pass.
 
     The address is printed on one line; a page to try all tasks is there. Limits can also be set in the environment,
     --max-inputs as MOTET_SERVE_MAX_INPUTS. Ctrl-C answers what was accepted and stops.

@@ -50,7 +50,9 @@ def predict(
     ray: Annotated[str, typer.Option(metavar="ADDRESS", help="Share the work among the nodes of a Ray cluster.")] = "",
     quiet: Quiet = False,
 ) -> None:
-    """Answer texts: one line of JSON for each, or a file with an answer for every row of a file.
+    """Answer texts, one by one or a file of them.
+
+    A line of JSON for each, or a file with an answer for every row of a file.
 
     A line of a file is a text, or JSON: a text, a list of two texts, or an object with the columns of the tasks.
     Lines of one query that follow each other are ranked together. With --out, the same command goes on where it was

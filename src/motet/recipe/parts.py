@@ -120,7 +120,7 @@ def homes(key: str) -> dict[str, list[str]]:
 
     Example:
         >>> homes("reduction"), homes("seed")["training"]
-        ({'architecture': ['adapters', 'hyperformer']}, [])
+        ({'architecture': ['adapters', 'ca_mtl', 'hyperformer']}, [])
     """
     found: dict[str, list[str]] = {}
     for place, name, keys in _places():

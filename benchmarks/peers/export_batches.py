@@ -17,10 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gradients import Case, different
-from subject import opened
+from gradients import different
+from subject import Case, opened
 
-from motet.balancing.losses.sum import Sum
 from motet.data.batches import Chunk
 from motet.encoders.loading import Encoder, locate
 
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--steps", type=int, default=12)
     options = parser.parse_args()
-    case = Case("sum", different(), Sum(), 2048, "fp32", None)
+    case = Case(name="sum", tasks=different(), precision="fp32", layers=None, tokens=2048)
     with tempfile.TemporaryDirectory(prefix="motet-peers-") as folder, opened(case, Path(folder)) as subject:
         steps = subject.coming(options.steps)
         found = {

@@ -10,8 +10,11 @@ plain sum and one of the peer's take turns, in float32, with AdamW after each.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
+import sys
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +82,11 @@ def with_torchjd(model: Model) -> Callable[[Batch], None]:
 
 def with_libmtl(model: Model) -> Callable[[Batch], None]:
     """Its PCGrad, in the place of the mixed class that its trainer makes."""
+    # Its packages import what they need for everything, a module that torchvision has given up among them.
+    for name in ("LibMTL", "LibMTL.weighting"):
+        package, spec = types.ModuleType(name), importlib.util.find_spec(name)
+        package.__path__ = list(spec.submodule_search_locations or ()) if spec is not None else []
+        sys.modules[name] = package
     from LibMTL.weighting.PCGrad import PCGrad
 
     class Weighting(PCGrad):  # type: ignore[misc]

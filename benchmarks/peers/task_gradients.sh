@@ -9,7 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-build/peers}
 motet=${MOTET:-.venv/bin/python}
 mkdir -p "$folder"
-encoder=$("$motet" "$here/export_batches.py" "$folder/batches.npz" | tail -n 1)
+"$motet" "$here/export_batches.py" "$folder/batches.npz" > "$folder/encoder"
+encoder=$(tail -n 1 "$folder/encoder")
 for peer in libmtl torchjd; do
     place="$folder/$peer"
     if [ ! -e "$place/ready" ]; then

@@ -14,8 +14,9 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -33,6 +34,7 @@ from motet.balancing.rows import Rows
 from motet.data.docstrings import tasks
 from motet.data.sources import Source
 from motet.registry import find, names
+from motet.sampling.base import Sampler
 from motet.tasks.base import Task
 from motet.training import devices
 
@@ -61,6 +63,13 @@ def same() -> tuple[Task, ...]:
 def balance(name: str) -> Balance:
     """The balance of that name, with its defaults."""
     return LossRatio(reference="area0") if name == "loss_ratio" else cast(Balance, find("balance", name)())
+
+
+def sampler(name: str, of: Sequence[Task]) -> Sampler:
+    """The sampler of that name; where it needs something of every task, that is the same for all."""
+    needed = {"dynamic": "references", "fixed": "ratio"}
+    given = {needed[name]: {task.name: 1.0 for task in of}} if name in needed else {}
+    return cast(Sampler, find("sampler", name)(**given))
 
 
 def rule(name: str, where: Where = "shared") -> Balance:
@@ -154,6 +163,19 @@ class Bench:
         hows = {name: (balance(name), _SECOND_LOOK if name == "famo" else 1.02) for name in loss_weights()}
         yield from self.against_the_sum(different(), hows)
 
+    def samplers(self) -> Iterator[Row]:
+        """Samplers, against the default; each has rows of its own choice, of as many tokens on average."""
+        of, steps = different(), self.options.steps
+        plain = self.case("temperature", of, Sum())
+        with opened(plain, self.place()) as usual:
+            for name in (name for name in names("sampler") if name != "temperature"):
+                with opened(replace(plain, name=name, sampler=sampler(name, of)), self.place()) as other:
+                    turns = self.watch(usual).turns(
+                        lambda: usual.step(steps), partial(other.step, steps), self.options.rounds
+                    )
+                ratios = [second / first for first, second in turns]
+                yield Row("docstrings", f"sampler {name}, of temperature", ratios, most=1.02)
+
     def memory(self) -> Iterator[Row]:
         """Growth of the peak over that of the sum, in units of what it may be."""
         of, name = different(), self.options.rules[0]
@@ -205,7 +227,7 @@ def _peak(case: Case, folder: Path) -> Peak:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = ["different", "same", "losses", "memory", "fifty"]
+    kinds = ["different", "same", "losses", "samplers", "memory", "fifty"]
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--rules", nargs="+", default=list(_RULES))
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")

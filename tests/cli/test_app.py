@@ -52,8 +52,8 @@ def test_help_lists_every_command(motet: Callable[..., Any]) -> None:
     said = motet("--help")
     assert said.code == 0
     told = (
-        "demo init fill check train resume eval predict serve export push sweep compare report watch architectures masks "
-        "prompts info"
+        "demo init fill check train resume eval predict serve export push sweep compare report watch architectures "
+        "masks prompts info"
     )
     for command in told.split():
         assert f"\n  {command} " in said.out

@@ -39,7 +39,7 @@ NOT_OURS = {
     "uvicorn",
     "wandb",
 }
-OURS = {"make", "motet", "pip", "python", "torchrun", "accelerate", "zensical"}
+OURS = {"make", "motet", "pip", "python", "sh", "torchrun", "accelerate", "zensical"}
 LINES = [(block.name, words) for block in BLOCKS if block.info == "sh" for words in command_lines(block)]
 CLUSTER = "--ray"  # needs one; tests/serving and tests/study do this
 each = pytest.mark.parametrize(("name", "words"), LINES, ids=[f"{name}-{words[0]}" for name, words in LINES])
@@ -84,6 +84,8 @@ def test_files_and_targets_are_there(name: str, words: list[str]) -> None:
         script = ROOT / words[1]
         text = script.read_text(encoding="utf-8")
         assert all(option in text for option in words[2:] if option.startswith("--")), name
+    elif words[0] == "sh":
+        assert (ROOT / words[1]).is_file(), name
     elif words[0] == "pip":
         extras = re.findall(r"\[([\w,]+)\]", " ".join(words))
         offered = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)

@@ -164,18 +164,17 @@ class Bench:
         yield from self.against_the_sum(different(), hows)
 
     def samplers(self) -> Iterator[Row]:
-        """Samplers, against the default; each has rows of its own choice, of as many tokens on average."""
+        """What it takes to choose the rows of a step and to put them into chunks, of the whole step."""
         of, steps = different(), self.options.steps
         plain = self.case("temperature", of, Sum())
         with opened(plain, self.place()) as usual:
             # mt_uncertainty takes no task that answers with a number, and reads several rows for each that it keeps
-            for name in (name for name in names("sampler") if name not in ("temperature", "mt_uncertainty")):
+            for name in (name for name in names("sampler") if name != "mt_uncertainty"):
                 with opened(replace(plain, name=name, sampler=sampler(name, of)), self.place()) as other:
                     turns = self.watch(usual).turns(
-                        lambda: usual.step(steps), partial(other.step, steps), self.options.rounds
+                        lambda: usual.step(steps), partial(other.coming, steps), self.options.rounds
                     )
-                ratios = [second / first for first, second in turns]
-                yield Row("docstrings", f"sampler {name}, of temperature", ratios, most=1.02)
+                yield Row("docstrings", f"rows of {name}, of a step", [draw / step for step, draw in turns], most=0.02)
 
     def memory(self) -> Iterator[Row]:
         """Growth of the peak over that of the sum, in units of what it may be."""

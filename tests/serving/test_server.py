@@ -287,9 +287,11 @@ def test_a_full_queue_refuses_with_the_time_to_come_again(slow: Slow) -> None:
         queue = of.app.state.service.worker.batcher
         slow.asked.clear()
         clients = [threading.Thread(target=of.post, args=("/predict/mood", {"inputs": ["a"] * 20})) for _ in range(3)]
-        for client in clients:
+        clients[0].start()
+        until(lambda: slow.asked)  # it is being read before the others come, which would be read with it
+        for client in clients[1:]:
             client.start()
-        until(lambda: len(queue) == 40)  # one request is being read, two wait
+        until(lambda: len(queue) == 40)
         refused = of.post("/predict", {"inputs": "a"})
         require_refusal(refused, 429, "queue_full", "Come again in")
         assert int(refused.headers["retry-after"]) >= 1
@@ -301,12 +303,24 @@ def test_a_full_queue_refuses_with_the_time_to_come_again(slow: Slow) -> None:
 
 
 def test_requests_for_different_tasks_are_read_together(slow: Slow) -> None:
-    with serving(slow, Limits(max_wait=0.5)) as of:
+    with serving(slow) as of:
+        slow.leave.clear()
         slow.asked.clear()
+        first = threading.Thread(target=of.post, args=("/predict/mood", {"inputs": "first"}))
+        first.start()
+        until(lambda: slow.asked)
+        queue = of.app.state.service.worker.batcher
+
+        def let_go() -> None:
+            until(lambda: len(queue) == 3)
+            slow.leave.set()
+
+        threading.Thread(target=let_go).start()
         bodies = [("/predict/mood", "a"), ("/predict/topics", "b"), ("/predict/size", "c")]
         calls = [lambda path=path, text=text: of.post(path, {"inputs": text}) for path, text in bodies]
         mood, topics, size = [response.json()["answers"][0] for response in together(*calls)]
-        assert len(slow.asked) == 1 and sorted(slow.asked[0]) == ["a", "b", "c"]
+        first.join(20)
+        assert len(slow.asked) == 2 and sorted(slow.asked[1]) == ["a", "b", "c"]
         assert (set(mood), set(topics), set(size)) == ({"label", "scores"}, {"labels", "scores"}, {"value"})
         assert slow.threads == {"motet-model"}
 

@@ -176,7 +176,7 @@ def opened(choice: Chosen, folder: Path) -> Iterator[Subject]:
         tasks=list(prepared.corpus.tasks),
         every=prepared.experiment.training.log_every,
         devices=prepared.devices,
-        rate=lambda logical: 0.0,
+        rate=float,
         name_rows=lambda task, examples: row_names(prepared.corpus, task, examples),
     )
     trainer = Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)

@@ -257,10 +257,18 @@ def test_sequential_brings_in_one_task_after_the_other(toys: Any) -> None:
 
 # 9
 @pytest.mark.parametrize("rewind", REWINDS)
-@pytest.mark.parametrize("teacher", ["recorded", "online"])
-def test_a_killed_run_resumes_bit_for_bit(dropout_toys: Any, rewind: Any, teacher: Any) -> None:
-    rule = replace(EAGER, rewind=rewind, then=Distill(teacher=teacher), checks=2)
-    experiment = dropout_toys.experiment(rule, steps=30, check_every=2)
+@pytest.mark.parametrize(
+    "then",
+    [
+        Distill(),
+        Distill(teacher="online"),
+        Distill(snapshots=3),
+        Distill(snapshots=3, combine="predictions", teacher="online"),
+    ],
+)
+def test_a_killed_run_resumes_bit_for_bit(dropout_toys: Any, rewind: Any, then: Any) -> None:
+    rule = replace(EAGER, rewind=rewind, then=then, checks=2)
+    experiment = dropout_toys.experiment(rule, steps=30, check_every=2, rewound="restart")
     whole = dropout_toys.start(experiment)
     total = len(whole.folder.events())
     for kill_after in (4, total // 2, total - 3):
@@ -339,14 +347,43 @@ def test_a_held_task_that_rises_gets_new_soft_labels(toys: Any) -> None:
     assert len(recorded) > len(switched)
 
 
-def test_recorded_and_online_teachers_agree(toys: Any) -> None:
-    rule = replace(EAGER, checks=2)
+@pytest.mark.parametrize("then", [Distill(), Distill(snapshots=3), Distill(snapshots=3, combine="predictions")])
+def test_recorded_and_online_teachers_agree(toys: Any, then: Any) -> None:
+    rule = replace(EAGER, checks=2, then=then)
     recorded = toys.run(rule, steps=30, check_every=2)
-    online = toys.run(replace(rule, then=Distill(teacher="online")), steps=30, check_every=2)
+    online = toys.run(replace(rule, then=replace(then, teacher="online")), steps=30, check_every=2)
     assert events_of(recorded, "converged")
     left, right = weights_of(recorded), weights_of(online)
     for name, value in left.items():
         np.testing.assert_allclose(value.numpy(), right[name].numpy(), atol=2e-4)
+
+
+@pytest.mark.parametrize("rewind", REWINDS)
+@pytest.mark.parametrize("combine", ["weights", "predictions"])
+def test_a_teacher_is_made_of_the_best_checks(toys: Any, combine: Any, rewind: Any) -> None:
+    rule = replace(EAGER, checks=3, rewind=rewind, then=Distill(snapshots=3, combine=combine))
+    run = toys.run(rule, steps=40, check_every=2)
+    event = events_of(run, "soft_labels")[0]
+    assert len(event["snapshots"]) == 3
+    assert int(event["snapshots"][0].split("-")[0]) == event["teacher_step"]
+    before = [check for check in events_of(run, "check") if check["step"] <= event["step"]]
+    direction = 1 if run.model().tasks[event["task"]].higher_is_better else -1
+    scores = {check["step"]: direction * check["headline"][event["task"]] for check in before}
+    assert [int(name.split("-")[0]) for name in event["snapshots"]] == sorted(scores, key=lambda s: (-scores[s], s))[:3]
+
+    prepared = prepare(toys.experiment(rule))
+    train, checkpoints = prepared.corpus.examples("train"), Checkpoints(run.folder)
+    members = [checkpoints.weights(name) for name in event["snapshots"]]
+    if combine == "weights":
+        members = [{name: torch.stack([of[name] for of in members]).mean(dim=0) for name in members[0]}]
+    said = []
+    for weights in members:
+        prepared.model.load_state_dict({name: w for name, w in weights.items() if name in prepared.model.state_dict()})
+        only = {event["task"]: train[event["task"]]}
+        said.append(predict_examples(prepared.model, only, prepared.devices, soft=True)[event["task"]].values)
+    labels = SoftLabels.read(run.folder.path / event["file"], event["task"], train[event["task"]])
+    recorded = labels.of(np.arange(len(train[event["task"]].rows))).numpy()
+    np.testing.assert_allclose(recorded, np.mean(said, axis=0), atol=1e-4)
 
 
 @pytest.mark.parametrize("rewind", REWINDS)

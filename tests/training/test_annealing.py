@@ -16,9 +16,9 @@ from motet.runs import Event
 from motet.training.convergence import Patience
 from motet.training.distillation import Annealing
 from motet.training.objective import Held, Objective
+from motet.training.optimisation import Clock
 from motet.training.plan import Prepared, prepare
 from motet.training.responses import Continue, Distill
-from motet.training.trainer import Clock
 
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the truth in the four steps behind a switch that are the last ones
 AT_ONCE = Patience(

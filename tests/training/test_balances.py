@@ -23,6 +23,7 @@ from motet.tasks.regression import Regression
 from motet.training.convergence import Patience
 from motet.training.experiment import Experiment
 from motet.training.journal import Journal
+from motet.training.optimisation import Clock
 from motet.training.plan import prepare
 from motet.training.run import Run, resume, start
 from motet.training.trainer import Trainer
@@ -92,7 +93,7 @@ def test_a_step_of_a_rule_without_conflict_is_one_of_the_sum(toys: Toys, options
         for batch in chunks:
             trainer._backward(trainer.objective.losses(batch))
         trainer.balancer.finish()
-        norm = trainer.optimiser.step(0)
+        norm = trainer.optimiser.step(Clock())
         after[name] = {**{name: p.grad for name, p in trainer.model.named_parameters()}, "norm": norm}
     for key, value in after["sum"].items():
         found = after["gradnorm"][key]

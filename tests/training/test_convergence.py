@@ -154,6 +154,15 @@ def test_no_rule_no_convergence_but_a_peak() -> None:
     assert not Tracker(Patience()).converged
 
 
+def test_the_best_checks_in_their_order() -> None:
+    found = tracker(Patience(smooth=1), [0.1, 0.7, 0.2, 0.7, 0.5])
+    assert [check.step for check in found.bests(3)] == [1, 3, 4]
+    assert found.bests(1) == [found.best]
+    assert len(found.bests(9)) == 5
+    found.rewind_to(3, floor=True, kept={"3"})
+    assert [check.step for check in found.bests(3)] == [3]
+
+
 @pytest.mark.parametrize(("se", "delta", "fall"), [(0.4, 0.1, 0.8), (float("nan"), 0, 0), (float("inf"), 0, 0)])
 def test_what_counts_as_progress_and_as_a_fall(se: float, delta: float, fall: float) -> None:
     assert Patience().delta(se) == pytest.approx(delta)

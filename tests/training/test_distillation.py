@@ -84,7 +84,7 @@ def test_both_teachers_give_the_predictions_of_their_weights(
     prepared = prepare(request.getfixturevalue(kind).experiment())
     train, model = prepared.corpus.examples("train"), prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    online = OnlineTeacher(model, before, prepared.devices)
+    online = OnlineTeacher(model, [before], prepared.devices)
     predictions = predict_examples(model, train, prepared.devices, soft=True)
     with torch.no_grad():
         for p in model.parameters():

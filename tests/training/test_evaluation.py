@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, average_precision_score
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss
 from tests.training.conftest import source
 
 from motet.errors import RunError
@@ -95,6 +95,40 @@ def test_every_shape_is_scored_the_same_every_time(shapes: Prepared) -> None:
         name: set(task.metrics) for name, task in shapes.model.tasks.items()
     }
     assert evaluate(shapes.model, validation, shapes.devices) == scores, "hidden words are the same ones too"
+
+
+def test_the_true_label_loss_is_that_of_training(shapes: Prepared, prepared: Prepared) -> None:
+    for of in (shapes, prepared):
+        train = of.corpus.examples("train")
+        able = [name for name, task in of.model.tasks.items() if "loss" in task.monitors]
+        assert set(of.model.tasks) - set(able) == {"words"} & set(of.model.tasks)
+        scores = evaluate(of.model, train, of.devices, able)
+        assert all(("loss" in scores[name]) == (name in able) for name in scores)
+        for name, examples in train.items():
+            if name not in able:
+                continue
+            task = of.model.tasks[name]
+            said = predict_examples(of.model, {name: examples}, of.devices)[name]
+            groups = np.arange(len(examples.rows)) if examples.groups is None else examples.groups
+            order = np.argsort(groups, kind="stable")
+            rows = np.split(said.values, np.cumsum(said.lengths)[:-1])
+            logits = torch.from_numpy(np.concatenate([rows[row] for row in order]))
+            target = torch.from_numpy(np.concatenate([examples.target(int(row)) for row in order]))
+            lengths = np.bincount(groups) if task.group else said.lengths
+            expected = float(task.loss(logits, target, lengths)) / task.labelled(target, lengths)
+            assert scores[name]["loss"].value == pytest.approx(expected, rel=1e-5)
+            assert 0 < scores[name]["loss"].se < 10 * expected
+
+
+def test_the_loss_of_classes_agrees_with_another_library(prepared: Prepared) -> None:
+    only = {"mood": prepared.corpus.examples("validation")["mood"]}
+    said = predict_examples(prepared.model, only, prepared.devices)["mood"].values
+    chances = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
+    true = [int(only["mood"].target(row).item()) for row in range(len(only["mood"].rows))]
+    loss = evaluate(prepared.model, only, prepared.devices, ["mood"])["mood"]["loss"]
+    assert loss.value == pytest.approx(log_loss(true, chances), rel=1e-5)
+    each = -np.log(chances[np.arange(len(true)), true])
+    assert loss.se == pytest.approx(each.std(ddof=1) / np.sqrt(len(each)), rel=1e-5)
 
 
 def test_queries_are_ranked_whole(shapes: Prepared) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motet.model import MultiTaskModel, build
 from motet.training.experiment import Training
-from motet.training.optimisation import Optimiser, rate
+from motet.training.optimisation import Clock, Optimiser, rate
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.sampled_from(["linear", "cosine", "constant"]), st.floats(0, 1))
@@ -20,18 +20,31 @@ def test_the_rate_is_its_closed_form(steps: int, warmup: float, decay: Any, shar
     along = (step - warm) / max(1, steps - warm)
     falling = {"linear": 1 - along, "cosine": math.cos(math.pi * along / 2) ** 2, "constant": 1.0}[decay]
     expected = (step + 1) / warm if step < warm else falling
-    assert rate(Training(steps=steps, warmup=warmup, decay=decay), step) == pytest.approx(expected, abs=1e-12)
+    training = Training(steps=steps, warmup=warmup, decay=decay)
+    assert rate(training, Clock(step, step)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_rewind_takes_the_rate_back_or_not() -> None:
+    clock = Clock(physical=60, logical=30, rewound=50)
+    back, on, restart = (Training(steps=100, warmup=0.1, rewound=word) for word in ("back", "on", "restart"))
+    assert rate(back, clock) == pytest.approx(70 / 90)
+    assert rate(on, clock) == pytest.approx(40 / 90)
+    assert rate(restart, clock) == pytest.approx(40 / 45)
+    assert rate(restart, Clock(52, 22, 50)) == pytest.approx(3 / 5)
+    assert [rate(of, Clock(99, 70, 50)) for of in (on, restart)] == pytest.approx([1 / 90, 1 / 45])
+    for step in range(100):
+        assert rate(back, Clock(step, step)) == rate(on, Clock(step, step)) == rate(restart, Clock(step, step))
 
 
 @pytest.mark.parametrize("decay", ["linear", "cosine"])
 def test_the_rate_rises_then_falls_and_never_wastes_a_step(decay: Any) -> None:
     training = Training(steps=50, warmup=0.2, decay=decay)
-    rates = [rate(training, step) for step in range(50)]
+    rates = [rate(training, Clock(step, step)) for step in range(50)]
     assert rates[:10] == sorted(rates[:10])
     assert rates[9] == max(rates) == 1
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert min(rates) > 0
-    assert rate(training, 50) == pytest.approx(0)
+    assert rate(training, Clock(50, 50)) == pytest.approx(0)
 
 
 @pytest.fixture
@@ -46,7 +59,7 @@ def pull(model: MultiTaskModel, optimiser: Optimiser, step: int, size: float = 1
     noise = torch.Generator().manual_seed(step)
     for p in model.parameters():
         p.grad = size * torch.randn(p.shape, generator=noise)
-    return optimiser.step(step)
+    return optimiser.step(Clock(step, step))
 
 
 def weights(model: MultiTaskModel) -> dict[str, Tensor]:
@@ -60,7 +73,7 @@ def test_only_matrices_decay(model: MultiTaskModel) -> None:
     before = weights(model)
     for p in model.parameters():
         p.grad = torch.zeros_like(p)
-    optimiser.step(0)
+    optimiser.step(Clock())
     for name, p in model.named_parameters():
         kept = 1 - 0.1 * 0.5 if p.ndim > 1 else 1.0
         torch.testing.assert_close(p.detach(), kept * before[name], msg=name)

@@ -31,16 +31,18 @@ def bytes_of_snapshots(run: Run) -> dict[str, set[str]]:
     return {folder.name: {file.name for file in folder.iterdir()} for folder in run.folder.checkpoints.iterdir()}
 
 
+@pytest.mark.parametrize("snapshots", [1, 3])
 @pytest.mark.parametrize("rewind", ["none", "full"])
-def test_what_is_kept_is_what_the_state_refers_to(toys: Any, rewind: Any) -> None:
-    run = toys.run(replace(EAGER, rewind=rewind, then=Distill(teacher="online")), steps=30, check_every=2)
+def test_what_is_kept_is_what_the_state_refers_to(toys: Any, rewind: Any, snapshots: int) -> None:
+    then = Distill(teacher="online", snapshots=snapshots)
+    run = toys.run(replace(EAGER, checks=snapshots, rewind=rewind, then=then), steps=30, check_every=2)
     state = Checkpoints(run.folder).state()
     kept = bytes_of_snapshots(run)
-    teachers = {standing["teacher"] for standing in state["standings"].values()} - {""}
+    teachers = {name for standing in state["standings"].values() for name in standing["teachers"]}
     learning = [s["tracker"]["checks"] for s in state["standings"].values() if s["status"] == "learning"]
     assert teachers
     assert teachers | {state["snapshot"], state["best_mean"]["snapshot"]} <= set(kept)
-    assert len(kept) <= len(teachers) + len(learning) + 3
+    assert len(kept) <= len(teachers) + snapshots * len(learning) + 3
     assert "optimiser.safetensors" in kept[state["snapshot"]]
     assert all({"model.safetensors", "progress.json"} <= files for files in kept.values())
 

@@ -80,7 +80,9 @@ def test_a_best_mean_of_steps_that_were_thrown_away_is_not_outdone_by_less() -> 
 
 def test_a_standing_comes_back_whole() -> None:
     rule = Patience(checks=2)
-    standing = Standing(Tracker(rule), "converged", 0.5, "soft_labels/a.arrow", "00000010-1", 1, True, 10)
+    standing = Standing(
+        Tracker(rule), "converged", 0.5, "soft_labels/a.arrow", ("00000010-1", "00000020-1"), 1, True, 10
+    )
     standing.tracker.observe(Check(10, 9, 0.5, 0.1, 2.5, "00000010-1"))
     restored = Standing(Tracker(rule))
     restored.restore(json.loads(json.dumps(standing.state())))

@@ -105,6 +105,16 @@ def test_only_tasks_that_write_have_a_teacher_that_writes() -> None:
         Experiment(tasks=(TASKS[1],), convergence=Patience(then=Distill(teacher="written")))
 
 
+@pytest.mark.parametrize("combine", ["predictions", "weights"])
+def test_the_likeliest_words_of_several_teachers_have_no_mean(combine: Any) -> None:
+    rule = Patience(then=Distill(snapshots=2, combine=combine))
+    if combine == "weights":
+        Experiment(tasks=TASKS, convergence=rule)
+        return
+    with pytest.raises(RecipeError, match=r"convergence.then.combine of echo"):
+        Experiment(tasks=TASKS, convergence=rule)
+
+
 @pytest.mark.parametrize("teacher", ["recorded", "written"])
 def test_an_interrupted_run_goes_on_exactly(make: Callable[[str], Toys], teacher: str) -> None:
     toys = make("t5")

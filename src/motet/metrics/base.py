@@ -96,6 +96,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("bleu", True, "precision of word sequences up to four over all rows, less where they are too short"),
             Metric("chrf", True, "F score of character sequences up to six over all rows, recall weighing twice"),
             Metric("rouge_l", True, "F1 of the longest common subsequence of words, averaged"),
+            Metric("loss", False, "true-label loss of an answer, averaged"),
             Metric("perplexity", False, "e to the mean negative log-likelihood of a token", ratio=True),
         )
     }

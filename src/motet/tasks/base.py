@@ -116,6 +116,7 @@ class Task(Shown, ABC):
     metrics: ClassVar[tuple[str, ...]]
     compares_texts: ClassVar[bool] = False  # whether its answers or scores need the columns of the rows
     answers_texts: ClassVar[bool] = True  # whether it has an answer to a text that nobody has answered
+    mergeable: ClassVar[bool] = True  # whether a mean of what `soft` leaves of several logits makes sense
     recordable: ClassVar[bool] = True  # whether a row is read in the same way in every step
     answer_type: ClassVar[Any] = None  # what `decode` gives: a TypedDict or a union; None where it gives nothing
 
@@ -137,6 +138,16 @@ class Task(Shown, ABC):
     def headline(self) -> str:
         """The metric that is monitored."""
         return self.metric or self.metrics[0]
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The metrics that convergence may be judged by: with the true-label loss, where it follows from `kept`."""
+        return (*self.metrics, "loss") if self.keeps_logits else self.metrics
+
+    @property
+    def keeps_logits(self) -> bool:
+        """Whether `kept` leaves the logits as they are."""
+        return True
 
     @property
     def higher_is_better(self) -> bool:

@@ -153,6 +153,10 @@ class Tagging(Task):
         emissions, transitions = self._parts(logits)
         return log_marginals(emissions, lengths, transitions)
 
+    @property
+    def keeps_logits(self) -> bool:
+        return not self.crf
+
     def kept(self, logits: Tensor, target: Tensor | None, lengths: np.ndarray) -> Tensor:
         """The logits; 1 for each label of the best sequence and 0 for the others where labels depend on each other."""
         if not self.crf:

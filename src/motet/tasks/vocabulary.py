@@ -26,10 +26,15 @@ class OverVocabulary(Task):
     """
 
     top: ClassVar[int] = 0
+    mergeable: ClassVar[bool] = False  # the highest logits of two teachers are not those of the same sub-words
 
     @property
     def outputs(self) -> int:
         return 0
+
+    @property
+    def keeps_logits(self) -> bool:
+        return False
 
     def soft_width(self, vocabulary: int) -> int:
         return 2 * self.top + 1 if 0 < self.top < vocabulary else vocabulary

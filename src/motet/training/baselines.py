@@ -23,7 +23,8 @@ def monitored(task: Task, rule: Patience | None) -> str:
 def baselines(corpus: Corpus, convergence: Convergence) -> dict[str, float | None]:
     """The validation score of a constant answer, by the metric each task is judged by.
 
-    None where the answer shape has no such answer, or it has no finite score.
+    None where the answer shape has no such answer, it has no finite score, or the task is judged by its loss: the
+    answer with the best score is not the one with the least loss.
     """
     found: dict[str, float | None] = {}
     for name, train in corpus.examples("train").items():

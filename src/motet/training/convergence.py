@@ -77,7 +77,8 @@ class Patience(Convergence):
             `tolerance`, or when all tasks have converged while the budget would still give it `min_epochs`.
         tolerance: how far a converged task may fall; `auto` is two standard errors.
         refresh_teacher: a held task that rises above its peak gets new soft labels.
-        monitor: the metric to judge by; by default the headline metric of the task.
+        monitor: the metric to judge by; by default the headline metric of the task. `loss` is that of the true labels,
+            for answer shapes that keep their logits; it often turns before the scores do.
         tasks: other settings for single tasks, by name.
 
     Relations:
@@ -218,13 +219,21 @@ class Tracker:
     @property
     def best_index(self) -> int:
         """Where the running mean is highest, not before the floor; the earliest of equals."""
-        allowed = [i for i, check in enumerate(self.checks) if check.logical >= self.floor and check.snapshot]
-        return max(allowed, key=lambda i: (self.smoothed(i), -i))
+        return max(self._allowed, key=lambda i: (self.smoothed(i), -i))
+
+    @property
+    def _allowed(self) -> list[int]:
+        """The checks that may be peaks."""
+        return [i for i, check in enumerate(self.checks) if check.logical >= self.floor and check.snapshot]
 
     @property
     def best(self) -> Check:
         """The peak."""
         return self.checks[self.best_index]
+
+    def bests(self, count: int) -> list[Check]:
+        """The checks with the highest running means, best first; fewer where there are fewer."""
+        return [self.checks[i] for i in sorted(self._allowed, key=lambda i: (-self.smoothed(i), i))[:count]]
 
     @property
     def peak(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.data.batches import Chunk
 from motet.data.cells import Cells
@@ -175,25 +175,30 @@ class RecordedTeacher(Teacher):
 
 
 class OnlineTeacher(Teacher):
-    """Predicts every batch anew with a copy of the best weights.
+    """Predicts every batch anew with copies of the model, and takes the mean of what they say.
 
     Args:
-        model: copied; the copy never trains.
-        weights: of the copy.
+        model: copied; the copies never train.
+        weights: of each copy.
         devices: for the precision.
     """
 
-    def __init__(self, model: MultiTaskModel, weights: Mapping[str, Tensor], devices: Devices) -> None:
-        self._model = copy.deepcopy(model.arrangement)
-        self._model.load_state_dict({name.removeprefix("arrangement."): w for name, w in weights.items()})
-        self._model.requires_grad_(False).eval()
+    def __init__(self, model: MultiTaskModel, weights: Iterable[Mapping[str, Tensor]], devices: Devices) -> None:
+        self._models = [_copied(model, of) for of in weights]
         self._tasks = model.tasks
         self._devices = devices
 
     def logits(self, chunk: Chunk, task: str) -> Tensor:
         with torch.no_grad(), self._devices.autocast():
-            logits: Tensor = self._model(chunk.part(task))[task]
-            return self._tasks[task].soft(logits, chunk.owned[task].lengths)
+            part, lengths = chunk.part(task), chunk.owned[task].lengths
+            said = [self._tasks[task].soft(model(part)[task], lengths) for model in self._models]
+            return said[0] if len(said) == 1 else torch.stack(said).mean(dim=0)
+
+
+def _copied(model: MultiTaskModel, weights: Mapping[str, Tensor]) -> nn.Module:
+    copied = copy.deepcopy(model.arrangement)
+    copied.load_state_dict({name.removeprefix("arrangement."): weight for name, weight in weights.items()})
+    return copied.requires_grad_(False).eval()
 
 
 class WrittenTeacher(Teacher):

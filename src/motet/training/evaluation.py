@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from motet.answering import Answering
 from motet.data.corpus import load_corpus
 from motet.data.examples import Examples, counts
 from motet.errors import RunError
+from motet.metrics.base import Score, clustered_error
 from motet.model import MultiTaskModel
 from motet.runs import Event, EventLog, RunFolder
 from motet.tasks.base import Answers, Scores, Task
@@ -28,6 +31,7 @@ __all__ = [
     "plain",
     "predict_examples",
     "predict_parts",
+    "true_loss",
     "write_parts",
 ]
 
@@ -114,13 +118,17 @@ def _parts(examples: Examples, width: int, largest: int) -> Iterator[slice]:
         start += max(int(fitting), int(filling))
 
 
-def evaluate(model: Answering, examples: Mapping[str, Examples], devices: Devices) -> dict[str, Scores]:
-    """Every metric of every task."""
+def evaluate(
+    model: Answering, examples: Mapping[str, Examples], devices: Devices, losses: Collection[str] = ()
+) -> dict[str, Scores]:
+    """Every metric of every task, and the true-label loss of those named in `losses`."""
     scores = {}
     for name, predictions in predict_examples(model, examples, devices).items():
         of_task = examples[name]
         texts = model.spell(write_examples(model, of_task, devices)) if of_task.task.generates else []
         scores[name] = judge(model.tasks[name], predictions, of_task, texts)
+        if name in losses:
+            scores[name]["loss"] = true_loss(model.tasks[name], predictions, of_task)
     return scores
 
 
@@ -135,6 +143,32 @@ def judge(task: Task, predictions: Predictions, examples: Examples, texts: Seque
     """
     targets = [examples.target(row) for row in range(len(examples.rows))]
     return task.score(_answers(predictions, examples, texts), targets)
+
+
+def true_loss(task: Task, predictions: Predictions, examples: Examples) -> Score:
+    """The true-label loss of an answer, averaged over all; its error is that over examples.
+
+    Args:
+        task: one of those that keep their logits.
+        predictions: for all rows.
+        examples: with the true answers.
+    """
+    answers = _answers(predictions, examples, ())
+    found = [_example_loss(task, answers.rows, examples, rows) for rows in answers.examples]
+    losses, counts = np.asarray(found).T
+    if not counts.sum():
+        return Score(math.nan, math.nan)
+    mean = float(losses.sum() / counts.sum())
+    influence = (losses - mean * counts) / counts.sum()  # of each example on the ratio of the two sums
+    return Score(mean, clustered_error(influence, np.arange(len(losses))))
+
+
+def _example_loss(task: Task, values: Sequence[np.ndarray], examples: Examples, rows: np.ndarray) -> tuple[float, int]:
+    """The loss of an example, and the number of its answers."""
+    logits = torch.from_numpy(np.concatenate([values[int(row)] for row in rows])).float()
+    target = torch.from_numpy(np.concatenate([examples.target(int(row)) for row in rows]))
+    lengths = np.asarray([len(rows)] if task.group else [len(values[int(row)]) for row in rows])
+    return float(task.loss(logits, target, lengths)), task.labelled(target, lengths)
 
 
 def write_examples(model: Answering, examples: Examples, devices: Devices) -> list[np.ndarray]:

@@ -45,6 +45,9 @@ class Training:
         weight_decay: of AdamW, on matrices only.
         warmup: share of the steps in which the rate rises from nothing.
         decay: how it falls afterwards; `linear` and `cosine` reach nothing at the last step.
+        rewound: what a rewind does to the rate. `back` takes it to what it was at that step, `on` lets it go by all
+            work done, so that it ends with the budget, and `restart` begins anew, warm-up included, over the steps that
+            are left (Loshchilov, Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts").
         clip: longest gradient; None leaves it alone.
         check_every: steps between two validations; by default a twentieth of the steps, or an epoch of the smallest
             task if that is shorter.
@@ -72,6 +75,7 @@ class Training:
     weight_decay: float = 0.01
     warmup: float = 0.05
     decay: Literal["linear", "cosine", "constant"] = "linear"
+    rewound: Literal["back", "on", "restart"] = "back"
     clip: float | None = 1.0
     check_every: int | None = None
     validation_rows: int | None = 2000
@@ -127,7 +131,7 @@ class Experiment:
             object.__setattr__(self, "encoder", encoder)
             object.__setattr__(self, "architecture", architecture)
         problems = list(_task_problems(self.tasks))
-        problems += self.convergence.problems({task.name: task.metrics for task in self.tasks})
+        problems += self.convergence.problems({task.name: task.monitors for task in self.tasks})
         problems += _teacher_problems(self.tasks, self.convergence)
         problems += self.sampler.problems(self.tasks)
         problems += self.balance.problems([task.name for task in self.tasks])
@@ -147,11 +151,18 @@ class Experiment:
 
 def _teacher_problems(tasks: Sequence[Task], convergence: Convergence) -> Iterable[Problem]:
     for task in tasks:
-        rule = convergence.of(task.name)
-        if rule is not None and isinstance(rule.then, Distill) and rule.then.teacher == "written" and not task.written:
+        then = rule.then if (rule := convergence.of(task.name)) is not None else None
+        if not isinstance(then, Distill):
+            continue
+        if then.teacher == "written" and not task.written:
             remedy = "Set the teacher of this task alone under convergence.tasks."
             yield Problem(
                 f"convergence.then.teacher of {task.name}", "writes texts, which this task does not", "written", remedy
+            )
+        if then.combine == "predictions" and not task.mergeable:
+            rule_broken = "has no mean for this task: each prediction is about the likeliest sub-words of its own"
+            yield Problem(
+                f"convergence.then.combine of {task.name}", rule_broken, "predictions", "Set `combine: weights`."
             )
 
 

@@ -42,7 +42,7 @@ class Journal:
         tasks: all task names.
         every: steps between two events.
         devices: losses are summed over its processes.
-        rate: the learning rate at a logical step.
+        rate: the learning rate of the next step.
         name_rows: ids of some examples of a task, for the message about a loss that is not finite.
     """
 
@@ -50,7 +50,7 @@ class Journal:
     tasks: Sequence[str]
     every: int
     devices: Devices
-    rate: Callable[[int], float]
+    rate: Callable[[], float]
     name_rows: Callable[[str, Sequence[int]], Sequence[str]]
     seconds: float = 0.0
     tokens: int = 0
@@ -164,7 +164,7 @@ class Journal:
             weights=weights,
             penalties=self._mean_penalties(tables["penalty"]),
             kinds=self._kinds,
-            learning_rate=self.rate(logical),
+            learning_rate=self.rate(),
             gradient_norm=float(self._norm) if self._norm.isfinite() else None,
             rows=dict(self._rows),
             tokens=self._tokens[0],

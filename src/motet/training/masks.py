@@ -105,7 +105,7 @@ def _train(prepared: Prepared) -> None:
         tasks=list(corpus.tasks),
         every=experiment.training.log_every,
         devices=devices,
-        rate=lambda logical: trainer.rate(logical),
+        rate=lambda: trainer.rate,
         name_rows=lambda task, examples: [],
     )
     feed = Feed(corpus, experiment, prepared.model.padding(), devices.count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,7 +80,8 @@ class Monitor:
         journal.flush(clock.physical, clock.logical)
         self.trainer.require_finite()
         started = time.perf_counter()
-        scores = evaluate(self.trainer.model, self.validation, self.trainer.devices)
+        losses = [task for task in self.validation if self.monitored(task) == "loss"]
+        scores = evaluate(self.trainer.model, self.validation, self.trainer.devices, losses)
         seconds = time.perf_counter() - started
         heard = {task: of[self.monitored(task)].value for task, of in scores.items()}
         self.trainer.balancer.observe(heard)
@@ -226,11 +227,12 @@ class Monitor:
         )
         if standing.tracker.checks[-1].epochs < 1:
             self._warn("converged-early", task, "was called converged before one pass over its own training rows.")
+        bests = [check.snapshot for check in standing.tracker.bests(_made_of(rule))]
         if rule.rewind != "none":
             self._rewind(best, rule)
-        self._answer(task, best.snapshot)
+        self._answer(task, bests)
         if self.trainer.scheduler.refreshes:
-            self._refresh(task, best.snapshot)
+            self._refresh(task, bests)
 
     def _rewind(self, best: Check, rule: Patience) -> None:
         self.snapshots.rewind(best.snapshot, rule.rewind)
@@ -246,28 +248,29 @@ class Monitor:
                 epochs = self.trainer.feed.epochs(task)
                 tracker.observe(replace(best, score=signed[task], se=scores[task].se, epochs=epochs))
 
-    def _answer(self, task: str, snapshot: str) -> None:
+    def _answer(self, task: str, snapshots: Sequence[str]) -> None:
         then = self._rule(task).then
         self.standings[task].since = self.trainer.clock.logical
         if isinstance(then, Distill):
-            self._teach(task, snapshot)
+            self._teach(task, snapshots)
         elif isinstance(then, Drop):
             self.trainer.dropped.add(task)
         elif isinstance(then, Stop):
             self.stopped = True
 
-    def _refresh(self, newest: str, snapshot: str) -> None:
+    def _refresh(self, newest: str, snapshots: Sequence[str]) -> None:
         """Teach the tasks that were held before by the weights that the newest was best with."""
         for task, standing in self.standings.items():
-            if task != newest and standing.status == "converged" and standing.teacher:
-                self._teach(task, snapshot)
+            if task != newest and standing.status == "converged" and standing.teachers:
+                self._teach(task, snapshots)
 
-    def _teach(self, task: str, snapshot: str) -> None:
+    def _teach(self, task: str, snapshots: Sequence[str]) -> None:
         if self.trainer.clock.physical >= self.trainer.experiment.training.steps:
             return  # nobody would be taught
         then, standing = self._rule(task).then, self.standings[task]
         assert isinstance(then, Distill)
-        standing.teacher, standing.labels = snapshot, self.teaching.begin(task, snapshot, then, standing.since)
+        standing.teachers = tuple(snapshots)
+        standing.labels = self.teaching.begin(task, snapshots, then, standing.since)
 
     def _look_after_held(self) -> None:
         """Watch the converged tasks: reopen or report those that fell, refresh the teachers of those that rose."""
@@ -280,9 +283,9 @@ class Monitor:
                 self._fallen(task, fall)
             else:
                 standing.fallen = False
-            if rule.refresh_teacher and standing.teacher and -fall > rule.delta(standing.tracker.checks[-1].se):
+            if rule.refresh_teacher and standing.teachers and -fall > rule.delta(standing.tracker.checks[-1].se):
                 standing.peak = now
-                self._teach(task, self.snapshots.current)
+                self._teach(task, [self.snapshots.current])
 
     def _fallen(self, task: str, fall: float) -> None:
         standing = self.standings[task]
@@ -311,7 +314,7 @@ class Monitor:
 
     def _reopen(self, task: str, reason: str) -> None:
         standing, clock = self.standings[task], self.trainer.clock
-        standing.status, standing.peak, standing.teacher, standing.labels = "learning", None, "", ""
+        standing.status, standing.peak, standing.teachers, standing.labels = "learning", None, (), ""
         standing.reopened += 1
         standing.tracker.reopen()
         self.teaching.end(task)
@@ -335,11 +338,12 @@ class Monitor:
     def _wanted(self, *, full: bool) -> set[str]:
         """Snapshots that may still be needed: for a full rewind with all they hold, otherwise their weights."""
         learning = [t for t, s in self.standings.items() if s.status == "learning" and self.rules[t]]
-        peaks = {self.standings[task].tracker.best.snapshot for task in learning if self.standings[task].tracker.checks}
+        made_of = [self.standings[t].tracker.bests(1 if full else _made_of(self._rule(t))) for t in learning]
+        peaks = {check.snapshot for checks in made_of for check in checks}
         if full:
             back = peaks | {self.since_rewind.snapshot} if any(map(self._rewinds, learning)) else set()
             return back | {self.snapshots.current}
-        teachers = {standing.teacher for standing in self.standings.values()}
+        teachers = {name for standing in self.standings.values() for name in standing.teachers}
         return peaks | teachers | {self.best_mean.snapshot}
 
     def state(self) -> dict[str, Any]:
@@ -362,10 +366,15 @@ class Monitor:
         self.trainer.dropped = set(state["dropped"])
         self.stopped = state["stopped"]
         for task, standing in self.standings.items():
-            if standing.status == "converged" and standing.teacher:
+            if standing.status == "converged" and standing.teachers:
                 then = self._rule(task).then
                 assert isinstance(then, Distill)
-                self.teaching.resume(task, standing.teacher, standing.labels, then, standing.since)
+                self.teaching.resume(task, standing.teachers, standing.labels, then, standing.since)
+
+
+def _made_of(rule: Patience) -> int:
+    """The number of snapshots that a teacher is made of."""
+    return rule.then.snapshots if isinstance(rule.then, Distill) else 1
 
 
 def _word(rule: Patience) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,20 +13,41 @@ from torch import Tensor, nn
 from motet.model import MultiTaskModel
 from motet.training.experiment import Training
 
-__all__ = ["Optimiser", "rate"]
+__all__ = ["Clock", "Optimiser", "rate"]
 
 
-def rate(training: Training, step: int) -> float:
-    """The factor on the learning rate at a logical step, the first being 0.
+@dataclass
+class Clock:
+    """Two counts of steps.
+
+    Args:
+        physical: all work done, discarded steps included; budgets are counted in it.
+        logical: steps on the surviving trajectory; schedules run on it, and rates unless they are told otherwise.
+        rewound: physical step of the last rewind.
+    """
+
+    physical: int = 0
+    logical: int = 0
+    rewound: int = 0
+
+
+def rate(training: Training, clock: Clock) -> float:
+    """The factor on the learning rate of the next step.
 
     Example:
-        >>> [round(rate(Training(steps=4, warmup=0.5), step), 2) for step in range(4)]
+        >>> training = Training(steps=4, warmup=0.5)
+        >>> [round(rate(training, Clock(step, step)), 2) for step in range(4)]
         [0.5, 1.0, 1.0, 0.5]
     """
-    warm = round(training.warmup * training.steps)
+    step, steps = clock.logical, training.steps
+    if training.rewound == "on":
+        step = clock.physical
+    elif training.rewound == "restart" and clock.rewound:
+        step, steps = clock.physical - clock.rewound, training.steps - clock.rewound
+    warm = round(training.warmup * steps)
     if step < warm:
         return (step + 1) / warm
-    left = (training.steps - step) / max(1, training.steps - warm)
+    left = (steps - step) / max(1, steps - warm)
     if training.decay == "linear":
         return max(0.0, left)
     return 0.5 * (1 - math.cos(math.pi * max(0.0, left))) if training.decay == "cosine" else 1.0
@@ -60,17 +82,17 @@ class Optimiser:
         """Forget the gradients."""
         self._adam.zero_grad(set_to_none=True)
 
-    def step(self, logical: int, factor: float = 1.0) -> Tensor:
+    def step(self, clock: Clock, factor: float = 1.0) -> Tensor:
         """Clip, update, and return the length of the gradient before clipping.
 
         Args:
-            logical: step.
+            clock: before the step.
             factor: on all rates.
         """
         limit = self._training.clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         for group, speed in zip(self._adam.param_groups, self._rates, strict=True):
-            group["lr"] = speed * rate(self._training, logical) * factor
+            group["lr"] = speed * rate(self._training, clock) * factor
         self._adam.step()
         return norm
 

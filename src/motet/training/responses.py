@@ -37,6 +37,11 @@ class Distill(Response):
             in the target, or squared errors, that is to learn from the target ``u * truth + (1 - u) * teacher``.
             Source: Clark, Luong, Khandelwal, Manning, Le 2019, "BAM! Born-Again Multi-Task Networks for Natural
             Language Understanding".
+        snapshots: the teacher is made of the weights at so many of the best checks, the peak among them.
+        combine: how: `weights` takes their mean, `predictions` the mean of what each of them says, in logits.
+            Sources: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018, "Averaging Weights Leads to Wider Optima and
+            Better Generalization"; Huang, Li, Pleiss, Liu, Hopcroft, Weinberger 2017, "Snapshot Ensembles: Train 1,
+            Get M for Free".
         share: of the rows that the sampler gives the task; what it leaves goes to the tasks that still learn. A set of
             rows that such a task reads too is drawn in full.
 
@@ -53,6 +58,8 @@ class Distill(Response):
     teacher: Literal["recorded", "online", "written"] = "recorded"
     blend: bool = False
     anneal: bool = False
+    snapshots: int = 1
+    combine: Literal["weights", "predictions"] = "weights"
     share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -70,6 +77,10 @@ class Distill(Response):
             yield Problem("anneal", "cannot go with `blend`: each says how much of the truth is learnt", "true")
         if not self.temperature > 0:
             yield Problem("temperature", "must be positive", str(self.temperature))
+        if self.snapshots < 1:
+            yield Problem("snapshots", "must be at least 1", str(self.snapshots))
+        if self.combine == "predictions" and self.teacher == "written":
+            yield Problem("combine", "needs predictions, and a teacher that writes gives texts", "predictions")
         yield from share(share=self.share)
 
 

@@ -237,7 +237,7 @@ def _session(run: RunFolder, prepared: Prepared, listeners: Sequence[Listener]) 
         tasks=list(corpus.tasks),
         every=experiment.training.log_every,
         devices=devices,
-        rate=lambda logical: trainer.rate(logical),
+        rate=lambda: trainer.rate,
         name_rows=lambda task, examples: row_names(corpus, task, examples),
     )
     trainer = Trainer(experiment, corpus, prepared.model, devices, prepared.feed, journal)

@@ -69,7 +69,8 @@ class Snapshots:
         """
         trainer = self._trainer
         if trainer.devices.main:
-            run = {"snapshot": self.current, "events": self.events, "physical": trainer.clock.physical}
+            clock = {"physical": trainer.clock.physical, "rewound": trainer.clock.rewound}
+            run = {"snapshot": self.current, "events": self.events, **clock}
             log = {
                 "logged": trainer.journal.count,
                 "seconds": trainer.journal.seconds,
@@ -84,5 +85,5 @@ class Snapshots:
         self.current, self.events = state["snapshot"], state["events"]
         loaded = self.checkpoints.weights(self.current), self.checkpoints.moments(self.current)
         self._trainer.rewind(*loaded, self.checkpoints.progress(self.current))
-        self._trainer.clock.physical = state["physical"]
+        self._trainer.clock.physical, self._trainer.clock.rewound = state["physical"], state["rewound"]
         self._trainer.journal.seconds, self._trainer.journal.tokens = state["seconds"], state["tokens"]

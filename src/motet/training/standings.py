@@ -22,7 +22,7 @@ class Standing:
         status: `capped` when the budget ran out while it was learning; that is not convergence.
         peak: the running mean at the peak it is held at; None while it learns.
         labels: soft-label file, relative to the run folder; empty without.
-        teacher: snapshot whose predictions it is held by; empty without.
+        teachers: snapshots that its teacher is made of, that of the peak first; empty without.
         reopened: how many times it went back to learning.
         fallen: whether its fall below the peak was reported already.
         since: logical step of its switch.
@@ -32,7 +32,7 @@ class Standing:
     status: Status = "learning"
     peak: float | None = None
     labels: str = ""
-    teacher: str = ""
+    teachers: tuple[str, ...] = ()
     reopened: int = 0
     fallen: bool = False
     since: int = 0
@@ -46,7 +46,7 @@ class Standing:
         """Go on from saved data."""
         for name, value in state.items():
             if name != "tracker":
-                setattr(self, name, value)
+                setattr(self, name, tuple(value) if name == "teachers" else value)
         self.tracker.restore(state["tracker"])
 
 

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from motet.training.experiment import Experiment
 from motet.training.feed import Feed
 from motet.training.journal import Journal
 from motet.training.objective import Objective
-from motet.training.optimisation import Optimiser, rate
+from motet.training.optimisation import Clock, Optimiser, rate
 from motet.training.penalties import Penalties
 from motet.training.representations import Representations
 from motet.training.rewards import Rewards
@@ -40,19 +40,6 @@ __all__ = ["Clock", "Trainer", "facts"]
 
 _BALANCE = "balance."
 _REGULARISERS = "regularisers."
-
-
-@dataclass
-class Clock:
-    """Two counts of steps.
-
-    Args:
-        physical: all work done, discarded steps included; budgets are counted in it.
-        logical: steps on the surviving trajectory; schedules and rates run on it.
-    """
-
-    physical: int = 0
-    logical: int = 0
 
 
 class Trainer:
@@ -129,7 +116,7 @@ class Trainer:
         self.devices.sum_gradients(p for p in self.optimiser.parameters if id(p) not in done)
         self.penalties.backward()
         self.journal.penalised(self.penalties.values)
-        norm = self.optimiser.step(self.clock.logical, factor)
+        norm = self.optimiser.step(self.clock, factor)
         self._look_again(chunks)
         self.clock.physical += 1
         self.clock.logical += 1
@@ -153,10 +140,11 @@ class Trainer:
         epochs = {task: self.feed.epochs(task) for task in self.corpus.tasks}
         return Moment(tasks, frozenset(self.settled), self.clock.logical, epochs)
 
-    def rate(self, logical: int) -> float:
-        """The learning rate of the trunk at a logical step, as the schedule sees it now."""
+    @property
+    def rate(self) -> float:
+        """The learning rate of the trunk in the next step."""
         training = self.experiment.training
-        return training.learning_rate * rate(training, logical) * self.scheduler.rate(self.now)
+        return training.learning_rate * rate(training, self.clock) * self.scheduler.rate(self.now)
 
     def _require_live(self) -> list[str]:
         live = self.live
@@ -252,7 +240,7 @@ class Trainer:
         """
         self.put_weights(weights)
         self.optimiser.restore(moments or {})
-        self.clock.logical = progress["clock"]["logical"]
+        self.clock.logical, self.clock.rewound = progress["clock"]["logical"], self.clock.physical
         self.scheduler.restore(progress["schedule"])
         if moments is None:
             self.feed.recount(progress["feed"])

@@ -19,7 +19,7 @@ from motet.architectures.modular.prompts import PromptTuning
 from motet.encoders.loading import Encoder
 from motet.model import build
 from motet.training.experiment import Training
-from motet.training.optimisation import Optimiser
+from motet.training.optimisation import Clock, Optimiser
 
 PARTS = [Adapters(norms=True), Hyperformer(), IA3(), LoRA(shared=True), MTLLoRA(), PrefixTuning(), PromptTuning()]
 
@@ -33,7 +33,7 @@ def test_only_what_is_trained_has_a_state(tiny_encoder: Path, part: Any) -> None
         optimiser.zero()
         loss: Any = sum(logits.square().sum() for logits in model(CHUNK).values())
         loss.backward()
-        optimiser.step(0)
+        optimiser.step(Clock())
     learning = [p for p in model.parameters() if p.requires_grad]
     moments = sum(value.numel() for name, value in optimiser.tensors().items() if not name.endswith(".step"))
     assert moments == 2 * sum(p.numel() for p in learning)

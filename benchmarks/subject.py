@@ -26,10 +26,10 @@ from motet.tasks.base import Task
 from motet.training.distillation import RecordedTeacher, SoftLabels
 from motet.training.evaluation import Predictions
 from motet.training.experiment import Experiment, Training
-from motet.training.journal import Journal
 from motet.training.objective import Held
-from motet.training.plan import Prepared, prepare, row_names
+from motet.training.plan import Prepared, prepare
 from motet.training.responses import Distill
+from motet.training.run import trainer_of
 from motet.training.trainer import Trainer
 
 __all__ = ["RECIPE", "Case", "Choice", "Chosen", "Precision", "Subject", "opened"]
@@ -170,20 +170,11 @@ class Subject:
 def opened(choice: Chosen, folder: Path) -> Iterator[Subject]:
     """Set the run up; its log is closed at the end."""
     prepared = prepare(choice.experiment(), choice.data)
-    log = EventLog(folder / "events.jsonl")
-    journal = Journal(
-        log=log,
-        tasks=list(prepared.corpus.tasks),
-        every=prepared.experiment.training.log_every,
-        devices=prepared.devices,
-        rate=float,
-        name_rows=lambda task, examples: row_names(prepared.corpus, task, examples),
-    )
-    trainer = Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)
+    trainer = trainer_of(prepared, EventLog(folder / "events.jsonl"))
     try:
         yield Subject(choice, prepared, trainer, folder)
     finally:
-        journal.close()
+        trainer.journal.close()
 
 
 def _units(task: Task, examples: Examples) -> np.ndarray:

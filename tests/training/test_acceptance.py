@@ -23,12 +23,10 @@ from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import PRESETS, Check, Never, Patience, Tracker
 from motet.training.distillation import RecordedTeacher, SoftLabels
 from motet.training.evaluation import predict_examples
-from motet.training.experiment import Experiment
-from motet.training.journal import Journal
 from motet.training.objective import Held
 from motet.training.plan import prepare
 from motet.training.responses import Continue, Distill, Drop, Stop
-from motet.training.run import Run, resume, start
+from motet.training.run import Run, resume, start, trainer_of
 from motet.training.schedules import Sequential
 from motet.training.snapshots import Snapshots
 from motet.training.trainer import Trainer
@@ -49,19 +47,6 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
 
 def events_of(run: Run, name: str) -> list[Event]:
     return [event for event in run.folder.events() if event["event"] == name]
-
-
-def trainer_of(experiment: Experiment) -> Trainer:
-    prepared = prepare(experiment)
-    journal = Journal(
-        log=None,
-        tasks=list(prepared.corpus.tasks),
-        every=1,
-        devices=prepared.devices,
-        rate=float,
-        name_rows=lambda task, examples: [],
-    )
-    return Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)
 
 
 def hold(trainer: Trainer, folder: Path, response: Distill | None = None) -> None:
@@ -89,7 +74,7 @@ def test_endless_patience_is_plain_joint_training_bit_for_bit(dropout_toys: Any)
 
 # 2
 def test_a_student_equal_to_its_teacher_gets_no_gradient(toys: Any, tmp_path: Path) -> None:
-    trainer = trainer_of(toys.experiment())
+    trainer = trainer_of(prepare(toys.experiment()), None)
     chunks = trainer.feed.next(trainer.live)
     largest = max(float(g.abs().max()) for g in gradients(trainer, chunks).values())
     hold(trainer, tmp_path)
@@ -98,7 +83,7 @@ def test_a_student_equal_to_its_teacher_gets_no_gradient(toys: Any, tmp_path: Pa
 
 # 3
 def test_a_full_rewind_repeats_the_same_trajectory(dropout_toys: Any) -> None:
-    trainer = trainer_of(dropout_toys.experiment())
+    trainer = trainer_of(prepare(dropout_toys.experiment()), None)
     snapshots = Snapshots(trainer, Checkpoints(RunFolder(dropout_toys.folder / "rewound")))
     for _ in range(3):
         trainer.step()
@@ -118,7 +103,7 @@ def _weights_after_step(trainer: Trainer) -> dict[str, Tensor]:
 
 # 4
 def test_true_labels_of_a_held_task_reach_no_parameter(toys: Any, tmp_path: Path) -> None:
-    trainer = trainer_of(toys.experiment())
+    trainer = trainer_of(prepare(toys.experiment()), None)
     chunks = trainer.feed.next(trainer.live)
     hold(trainer, tmp_path)
     trainer.step()  # away from the teacher, so that there are gradients
@@ -132,7 +117,7 @@ def test_true_labels_of_a_held_task_reach_no_parameter(toys: Any, tmp_path: Path
 
 
 def test_a_blend_is_the_stated_mixture(toys: Any, tmp_path: Path) -> None:
-    trainer = trainer_of(toys.experiment())
+    trainer = trainer_of(prepare(toys.experiment()), None)
     chunks = trainer.feed.next(trainer.live)
     truth = {task: loss.item() for task, loss in trainer.objective.losses(chunks).items()}
     hold(trainer, tmp_path)
@@ -144,7 +129,7 @@ def test_a_blend_is_the_stated_mixture(toys: Any, tmp_path: Path) -> None:
 
 # 5
 def test_soft_labels_cover_exactly_the_training_rows(toys: Any, tmp_path: Path) -> None:
-    trainer = trainer_of(toys.experiment())
+    trainer = trainer_of(prepare(toys.experiment()), None)
     hold(trainer, tmp_path)
     train = trainer.corpus.examples("train")
     for task, examples in train.items():

@@ -21,12 +21,9 @@ from motet.runs import RunFolder
 from motet.tasks.classification import Classification
 from motet.tasks.regression import Regression
 from motet.training.convergence import Patience
-from motet.training.experiment import Experiment
-from motet.training.journal import Journal
 from motet.training.optimisation import Clock
 from motet.training.plan import prepare
-from motet.training.run import Run, resume, start
-from motet.training.trainer import Trainer
+from motet.training.run import Run, resume, start, trainer_of
 
 KEEPS_NONE = ("sum", "db_mtl")
 NEEDS = {"loss_ratio": LossRatio(reference="mood")}
@@ -52,12 +49,6 @@ def test_an_interrupted_run_goes_on_exactly(toys: Toys, name: str) -> None:
 
 def a_step(run: Run) -> list[dict[str, Any]]:
     return [event for event in run.folder.events() if event["event"] == "step"]
-
-
-def trainer_of(toys: Toys, experiment: Experiment) -> Trainer:
-    prepared = prepare(experiment)
-    journal = Journal(None, list(prepared.corpus.tasks), 1, prepared.devices, float, lambda task, rows: [])
-    return Trainer(prepared.experiment, prepared.corpus, prepared.model, prepared.devices, prepared.feed, journal)
 
 
 @pytest.mark.parametrize("balance", ["sum", "pcgrad"])
@@ -86,7 +77,7 @@ def test_a_step_of_a_rule_without_conflict_is_one_of_the_sum(toys: Toys, options
     """`gradnorm` begins with weights of 1; a rule that only weighs must leave the parameters where the sum does."""
     after = {}
     for name, part in {"sum": part_of("sum"), "gradnorm": GradNorm(where="shared")}.items():
-        trainer = trainer_of(toys, toys.experiment(balance=part, **options))
+        trainer = trainer_of(prepare(toys.experiment(balance=part, **options)), None)
         trainer.optimiser.zero()
         chunks = [trainer.feed.next(trainer.live) for _ in range(trainer.experiment.training.accumulate)]
         trainer.balancer.begin(0, 1)

@@ -25,7 +25,7 @@ from motet.study.formulas import Evidence
 from motet.study.records import OnTest, record_file, write_tested
 from motet.tasks.base import Answers, Scores, Task
 from motet.training.devices import Devices
-from motet.training.evaluation import Predictions, plain, predict_examples, write_examples
+from motet.training.evaluation import answers_of, plain, predict_examples, write_examples
 from motet.training.experiment import Experiment
 
 __all__ = ["score_run"]
@@ -79,7 +79,8 @@ def _score(run: RunFolder, model: MultiTaskModel, examples: Mapping[str, Example
     found, scores = {}, {}
     for name, predictions in predict_examples(model, examples, devices).items():
         of_task, task = examples[name], model.tasks[name]
-        answers = _answers(model, predictions, of_task, devices)
+        texts = model.spell(write_examples(model, of_task, devices)) if task.generates else []
+        answers = answers_of(predictions, of_task, texts, records=True)
         targets = [of_task.target(row) for row in range(len(of_task.rows))]
         scores[name] = task.score(answers, targets)
         found[name] = _tested(task, of_task, answers, targets, scores[name])
@@ -88,14 +89,6 @@ def _score(run: RunFolder, model: MultiTaskModel, examples: Mapping[str, Example
         log = EventLog(run.events_file)
         log.write("evaluation", split="test", model="model", scores=plain(scores), rows=counts(examples))
         log.close()
-
-
-def _answers(model: MultiTaskModel, predictions: Predictions, examples: Examples, devices: Devices) -> Answers:
-    """All that decoding and scores may ask for."""
-    chars = examples.tokens.chars
-    windows = [] if chars is None else [chars[int(row)] for row in examples.rows]
-    texts = model.spell(write_examples(model, examples, devices)) if examples.task.generates else []
-    return Answers(predictions.values, predictions.lengths, examples.groups, examples.records(), windows, texts)
 
 
 def _tested(task: Task, examples: Examples, answers: Answers, targets: Sequence[np.ndarray], scores: Scores) -> OnTest:

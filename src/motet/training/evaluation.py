@@ -25,6 +25,7 @@ from motet.training.model_card import write_card
 
 __all__ = [
     "Predictions",
+    "answers_of",
     "evaluate",
     "evaluate_run",
     "judge",
@@ -142,7 +143,7 @@ def judge(task: Task, predictions: Predictions, examples: Examples, texts: Seque
         texts: what was written for each row.
     """
     targets = [examples.target(row) for row in range(len(examples.rows))]
-    return task.score(_answers(predictions, examples, texts), targets)
+    return task.score(answers_of(predictions, examples, texts, records=task.compares_texts), targets)
 
 
 def true_loss(task: Task, predictions: Predictions, examples: Examples) -> Score:
@@ -153,7 +154,7 @@ def true_loss(task: Task, predictions: Predictions, examples: Examples) -> Score
         predictions: for all rows.
         examples: with the true answers.
     """
-    answers = _answers(predictions, examples, ())
+    answers = answers_of(predictions, examples)
     found = [_example_loss(task, answers.rows, examples, rows) for rows in answers.examples]
     losses, counts = np.asarray(found).T
     if not counts.sum():
@@ -181,13 +182,23 @@ def write_examples(model: Answering, examples: Examples, devices: Devices) -> li
     return [pieces[int(row)] for row in examples.rows]
 
 
-def _answers(predictions: Predictions, examples: Examples, texts: Sequence[str]) -> Answers:
+def answers_of(
+    predictions: Predictions, examples: Examples, texts: Sequence[str] = (), *, records: bool = False
+) -> Answers:
+    """What was predicted, with all that decoding and scores may ask for.
+
+    Args:
+        predictions: for all rows.
+        examples: that were read.
+        texts: what was written for each row.
+        records: whether the columns of the rows are asked for.
+    """
     chars = examples.tokens.chars
     return Answers(
         predictions.values,
         predictions.lengths,
         examples.groups,
-        examples.records() if examples.task.compares_texts else (),
+        examples.records() if records else (),
         () if chars is None else [chars[int(row)] for row in examples.rows],
         texts,
     )

@@ -148,6 +148,8 @@ class Feed:
 
     def _shares(self, live: Collection[str], thinned: Mapping[str, float]) -> dict[str, float]:
         """The share of every stream, less what streams of thinned tasks alone leave to the others."""
+        if not thinned:
+            return self.shares
         shares, candidates = self.shares, self.open(live)
         parts = {name: max(thinned.get(task, 1.0) for task in self.owners(name, live)) for name in candidates}
         left = sum(shares[name] * (1 - part) for name, part in parts.items())

@@ -20,10 +20,10 @@ from motet.tasks.base import Task
 from motet.training.evaluation import evaluate
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
-from motet.training.journal import Journal
 from motet.training.pilots import alone
 from motet.training.plan import Prepared, prepare
-from motet.training.trainer import Trainer, seed_everything
+from motet.training.run import trainer_of
+from motet.training.trainer import seed_everything
 
 __all__ = ["search_masks"]
 
@@ -98,18 +98,10 @@ def _search(prepared: Prepared, kept: _Kept, rounds: int, share: float, *, best:
 
 def _train(prepared: Prepared) -> None:
     """The steps of one round: a fresh optimiser, and the rows and the dropout of the first."""
-    experiment, corpus, devices = prepared.experiment, prepared.corpus, prepared.devices
+    experiment = prepared.experiment
     seed_everything(experiment.training.seed)  # so that a search that goes on finds what it would have found
-    journal = Journal(
-        log=None,
-        tasks=list(corpus.tasks),
-        every=experiment.training.log_every,
-        devices=devices,
-        rate=lambda: trainer.rate,
-        name_rows=lambda task, examples: [],
-    )
-    feed = Feed(corpus, experiment, prepared.model.padding(), devices.count)
-    trainer = Trainer(experiment, corpus, prepared.model, devices, feed, journal)
+    feed = Feed(prepared.corpus, experiment, prepared.model.padding(), prepared.devices.count)
+    trainer = trainer_of(prepared, None, feed)
     for _ in range(experiment.training.steps):
         trainer.step()
     trainer.require_finite()

@@ -27,6 +27,7 @@ from motet.training.beginning import Start, completed
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import Convergence
 from motet.training.experiment import Experiment, Training
+from motet.training.feed import Feed
 from motet.training.journal import Journal
 from motet.training.manifest import require_same, write_beginning
 from motet.training.model_card import write_card
@@ -38,7 +39,7 @@ from motet.training.snapshots import Snapshots
 from motet.training.teaching import Teaching
 from motet.training.trainer import Trainer
 
-__all__ = ["Interrupted", "Run", "resume", "start", "train"]
+__all__ = ["Interrupted", "Run", "resume", "start", "train", "trainer_of"]
 
 Listener = Callable[[Event], None]
 
@@ -230,24 +231,36 @@ class _Session:
 @contextmanager
 def _session(run: RunFolder, prepared: Prepared, listeners: Sequence[Listener]) -> Iterator[_Session]:
     """The trainer and the monitor of a run; its log is closed whatever happens."""
-    experiment, corpus, devices = prepared.experiment, prepared.corpus, prepared.devices
-    log = EventLog(run.events_file, tuple(listeners)) if devices.main else None
+    trainer = trainer_of(prepared, EventLog(run.events_file, tuple(listeners)) if prepared.devices.main else None)
+    snapshots = Snapshots(trainer, Checkpoints(run))
+    teaching = Teaching(trainer, snapshots, run)
+    try:
+        validation = prepared.corpus.examples("validation")
+        monitor = Monitor(trainer, snapshots, teaching, validation, prepared.baselines)
+        yield _Session(trainer, monitor)
+    finally:
+        trainer.journal.close()
+
+
+def trainer_of(prepared: Prepared, log: EventLog | None, feed: Feed | None = None) -> Trainer:
+    """The trainer of what is prepared, before its first step.
+
+    Args:
+        prepared: everything that a run needs.
+        log: where its journal writes events; None nowhere.
+        feed: the rows of every step; by default the prepared one.
+    """
+    corpus, devices = prepared.corpus, prepared.devices
     journal = Journal(
         log=log,
         tasks=list(corpus.tasks),
-        every=experiment.training.log_every,
+        every=prepared.experiment.training.log_every,
         devices=devices,
         rate=lambda: trainer.rate,
         name_rows=lambda task, examples: row_names(corpus, task, examples),
     )
-    trainer = Trainer(experiment, corpus, prepared.model, devices, prepared.feed, journal)
-    snapshots = Snapshots(trainer, Checkpoints(run))
-    teaching = Teaching(trainer, snapshots, run)
-    try:
-        monitor = Monitor(trainer, snapshots, teaching, corpus.examples("validation"), prepared.baselines)
-        yield _Session(trainer, monitor)
-    finally:
-        journal.close()
+    trainer = Trainer(prepared.experiment, corpus, prepared.model, devices, feed or prepared.feed, journal)
+    return trainer
 
 
 def _finish(run: RunFolder, session: _Session) -> Run:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.training.conftest import Toys, require_same_model
 from tests.training.schedules.traces import EVERY, NAMES
-from tests.training.test_acceptance import EAGER, assert_same, events_of, trainer_of, weights_of
+from tests.training.test_acceptance import EAGER, assert_same, events_of, weights_of
 from torch import Tensor
 
 from motet import registry
@@ -18,7 +18,9 @@ from motet.runs import Event, RunFolder
 from motet.training.checkpoints import Checkpoints
 from motet.training.convergence import PRESETS, Never
 from motet.training.optimisation import Clock, rate
+from motet.training.plan import prepare
 from motet.training.responses import Continue, Distill, Drop, Response, Stop
+from motet.training.run import trainer_of
 from motet.training.schedules import (
     Curriculum,
     Joint,
@@ -86,7 +88,7 @@ def test_nobody_converges_without_a_rule(toys: Toys, name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_full_rewind_repeats_the_same_trajectory(dropout_toys: Toys, name: str) -> None:
-    trainer = trainer_of(dropout_toys.experiment(schedule=EVERY[name], tokens_per_batch=60))
+    trainer = trainer_of(prepare(dropout_toys.experiment(schedule=EVERY[name], tokens_per_batch=60)), None)
     snapshots = Snapshots(trainer, Checkpoints(RunFolder(dropout_toys.folder / "rewound")))
     _steps(trainer, 5)
     snapshots.save({})
@@ -148,7 +150,8 @@ def test_endless_patience_is_naive_joint_training_bit_for_bit(dropout_toys: Toys
 @pytest.mark.parametrize("balance", ["sum", "pcgrad"])
 def test_a_task_that_has_not_begun_is_not_touched_by_the_optimiser(toys: Toys, balance: str) -> None:
     part, schedule = registry.find("balance", balance)(), Sequential(order=("mood", "places", "count", "within"))
-    trainer = trainer_of(toys.experiment(balance=part, schedule=schedule, decay="constant", weight_decay=0.5))
+    experiment = toys.experiment(balance=part, schedule=schedule, decay="constant", weight_decay=0.5)
+    trainer = trainer_of(prepare(experiment), None)
     before = _own(trainer, "places")
     for _ in range(3):
         trainer.step()
@@ -184,7 +187,7 @@ def test_a_schedule_scales_the_rate_of_the_optimiser_and_of_the_journal(
         "check_every": 1,
         "weight_decay": 0.0,
     }
-    trainer = trainer_of(toys.experiment(schedule=StateMachine(factor=factor), clip=None, **training))
+    trainer = trainer_of(prepare(toys.experiment(schedule=StateMachine(factor=factor), clip=None, **training)), None)
     for score in (0.5, 0.4):
         trainer.scheduler.observe(dict.fromkeys(NAMES, score), trainer.now)
     assert trainer.rate == pytest.approx(after)
@@ -318,7 +321,7 @@ def test_a_schedule_that_names_nobody_is_refused_with_a_sentence(toys: Toys, mon
         def live(self, now: Moment) -> tuple[str, ...]:
             return ()
 
-    trainer = trainer_of(toys.experiment(schedule=Nobody()))
+    trainer = trainer_of(prepare(toys.experiment(schedule=Nobody())), None)
     with pytest.raises(
         RunError, match="no task takes part in step 1: the schedule `of-a-test` names none of mood, count"
     ):

@@ -34,7 +34,7 @@ LAYOUT = """
 3   reporting                              -> runs metrics significance notebook errors
 2   tracking                               -> runs registry errors
 2   tasks                                  -> metrics notebook registry errors
-1   metrics significance runs registry kernel spelling notebook -> errors
+1   metrics significance runs registry kernel spelling notebook clusters -> errors
 0   errors                                 ->
 """
 

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from huggingface_hub import ModelCard, ModelHubMixin, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -32,6 +32,7 @@ from motet.answering import Answering, require_tasks
 from motet.architectures.base import Architecture, Arrangement
 from motet.architectures.cost import parameters
 from motet.architectures.fitting import unfit
+from motet.architectures.idle import idle_parameters
 from motet.data.batches import Chunk
 from motet.encoders.loading import Encoder, load_tokenizer, load_trunk, locate
 from motet.errors import RecipeError, RunError, UserError
@@ -179,7 +180,7 @@ class MultiTaskModel(nn.Module, Answering, ModelHubMixin):
 
         Args:
             pretrained_model_name_or_path: a folder, or a name at the hub.
-            tasks: those to answer; all if there is none. Weights are read for all, since tasks may rest on each other.
+            tasks: those to answer; all if there is none. Weights that only other tasks use are not read.
             revision: branch, tag or commit at the hub.
             token: for the hub; that of `hf auth login` by default.
             cache_dir: where files of the hub are kept.
@@ -204,8 +205,7 @@ class MultiTaskModel(nn.Module, Answering, ModelHubMixin):
             except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
                 told = "is no folder, not in the hub cache, and the hub did not give it"
                 raise RunError(f"{name} {told} ({str(error).splitlines()[0]}).") from error
-        model = _read_folder(Path(name))
-        return _with_tasks(model, tasks) if tasks else model
+        return _read_folder(Path(name), tasks)
 
 
 def build(encoder: Encoder, architecture: Architecture, tasks: Mapping[str, Task]) -> MultiTaskModel:
@@ -269,27 +269,34 @@ def _may_be_at_the_hub(name: str) -> bool:
     return not path.is_absolute() and not name.startswith((".", "~")) and 1 <= len(path.parts) <= 2
 
 
-def _with_tasks(model: MultiTaskModel, names: Sequence[str]) -> MultiTaskModel:
-    require_tasks(model.tasks, names)
-    model.whole = set(names) == set(model.tasks)
-    model.tasks = {name: model.tasks[name] for name in names}
+def _read_folder(path: Path, names: Sequence[str] = ()) -> MultiTaskModel:
+    encoder, architecture, tasks = _made(path)
+    require_tasks(tasks, names)
+    _require_files(path)
+    try:
+        model = build(encoder, architecture, tasks).eval()
+        _read_heads(model, path / "heads.safetensors", names)
+    except (SafetensorError, OSError, RuntimeError, RecipeError) as error:
+        raise RunError(f"{path} cannot be loaded: {error}") from error
+    card = path / "README.md"
+    model.card = card.read_text(encoding="utf-8", errors="replace") if card.exists() else ""
+    if names:
+        model.whole = set(names) == set(tasks)
+        model.tasks = {name: tasks[name] for name in names}
     return model
 
 
-def _read_folder(path: Path) -> MultiTaskModel:
-    encoder, architecture, tasks = _made(path)
-    _require_files(path)
-    try:
-        model = build(encoder, architecture, tasks)
-        own = load_file(path / "heads.safetensors")
-        missing, unexpected = model.arrangement.load_state_dict(own, strict=False)
-    except (SafetensorError, OSError, RuntimeError, RecipeError) as error:
-        raise RunError(f"{path} cannot be loaded: {error}") from error
-    if unexpected or any(not key.startswith(_TRUNK) for key in missing):
-        raise RunError(f"{path}: heads.safetensors does not fit tasks.json.")
-    card = path / "README.md"
-    model.card = card.read_text(encoding="utf-8", errors="replace") if card.exists() else ""
-    return model.eval()
+def _read_heads(model: MultiTaskModel, file: Path, names: Sequence[str]) -> None:
+    """Fill in what the trunk does not have; what no task of the named ones uses is left out, and answers nothing."""
+    idle = idle_parameters(model.arrangement, model.tasks, names) if names else {}
+    known = model.arrangement.state_dict().keys()
+    with safe_open(file, framework="pt") as weights:
+        found = set(weights.keys())
+        if not found <= known or any(not key.startswith(_TRUNK) for key in known - found):
+            raise RunError(f"{file.parent}: heads.safetensors does not fit tasks.json.")
+        model.arrangement.load_state_dict({key: weights.get_tensor(key) for key in found - idle.keys()}, strict=False)
+    for parameter in idle.values():
+        nn.init.constant_(parameter, torch.nan)
 
 
 def _require_files(path: Path) -> None:

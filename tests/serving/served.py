@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,10 +71,12 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(predictor: Any, limits: Limits | None = None, token: str = "", wait: bool = True) -> Iterator[Served]:
+def serving(
+    predictor: Any, limits: Limits | None = None, token: str = "", wait: bool = True, hosts: Sequence[str] = ()
+) -> Iterator[Served]:
     """A server in a thread; it is ready unless asked not to wait, and has ended behind the block."""
     limits = limits or Limits()
-    app = create_app(predictor, limits=limits, token=token, name="toy")
+    app = create_app(predictor, limits=limits, token=token, name="toy", hosts=hosts)
     listener = running.listen("127.0.0.1", 0)
     server = running.server(app, limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

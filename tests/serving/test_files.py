@@ -23,7 +23,6 @@ from motet.encoders.loading import Encoder
 from motet.errors import RunError
 from motet.model import MultiTaskModel, build
 from motet.serving import files
-from motet.serving.cluster import Worker, predict_on_ray
 from motet.serving.files import predict_file
 from motet.serving.rows import answers
 from motet.tasks import Classification, MultiLabel, Ranking, Regression, Spans, Tagging, Task
@@ -263,19 +262,3 @@ def test_the_command(motet: Motet, folder: Path, tmp_path: Path) -> None:
     assert (said.code, said.out, said.err) == (0, f"{tmp_path / 'out.csv'}\n", "20 rows answered\n")
     assert motet("predict", folder, "a text", "--out", tmp_path / "x.csv").code == 2
     assert motet("predict", folder, "--file", source, "--ray", "auto").code == 2
-
-
-def test_a_worker_of_a_cluster_answers_a_table(model: MultiTaskModel, folder: Path) -> None:
-    rows = [{"text": row(at)["text"]} for at in range(70)]
-    table = Worker(str(folder), ["mood", "size"])(pa.Table.from_pylist(rows))
-    assert table.to_pylist() == list(answers(model, rows, ["mood", "size"]))
-
-
-def test_what_a_cluster_cannot_do(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RunError, match=r"pip install 'motet\[ray\]'"):
-        predict_on_ray(folder, "in.jsonl", tmp_path / "out.parquet", ["mood"], "auto")
-    with pytest.raises(RunError, match="`order` ranks rows that follow each other"):
-        predict_on_ray(folder, "in.jsonl", tmp_path / "out.parquet", [], "auto")
-    with pytest.raises(RunError, match=r"--ray reads \.jsonl"):
-        predict_on_ray(folder, "in.conll", tmp_path / "out.parquet", ["mood"], "auto")

@@ -124,6 +124,31 @@ def test_a_token_is_asked_for(browser: Any, served_model: MultiTaskModel) -> Non
         at.page.wait_for_selector("section[data-task=mood]")
 
 
+def test_the_routes_are_shown_to_a_browser_that_knows_the_token(browser: Any, served_model: MultiTaskModel) -> None:
+    with serving(served_model, token=TOKEN) as guarded, Page(browser, guarded) as at:
+        at.page.goto(f"{guarded.url}/docs")
+        assert "predict" not in at.page.content()
+        at.page.fill("#token", "wrong")
+        at.page.click("button")
+        at.page.wait_for_selector(".wrong")
+        assert "The token is wrong." in at.text(".wrong")
+        at.page.fill("#token", TOKEN)
+        at.page.click("button")
+        at.page.wait_for_selector("#MoodAnswer")
+        assert "/predict/mood" in at.text("main")
+        assert at.page.evaluate("() => getComputedStyle(document.querySelector('section')).borderStyle") == "solid"
+        assert not [said for said in at.complaints if "401" not in said]
+        assert not [url for url in at.asked if TOKEN in url or not url.startswith(guarded.url)]
+
+
+def test_a_program_without_the_token_is_refused_the_routes_as_anything_else(served_model: MultiTaskModel) -> None:
+    with serving(served_model, token=TOKEN) as guarded:
+        page = guarded.get("/docs", headers={"Accept": "text/html"})
+        assert page.status_code == 401 and page.headers["www-authenticate"] == "Bearer"
+        assert "predict" not in page.text and "mood" not in page.text
+        assert guarded.get("/docs").json()["error_type"] == "unauthorised"
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_may_load_nothing_from_elsewhere(path: str, served: Served) -> None:
     page = served.get(path)

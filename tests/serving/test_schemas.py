@@ -19,8 +19,10 @@ from motet.registry import names, part_name
 from motet.serving.asks import read_body, servable
 from motet.serving.limits import Limits
 from motet.serving.refusals import Refusal
-from motet.serving.schemas import answers_schema, described, paths, request_schema
+from motet.serving.request_schemas import request_schema
+from motet.serving.schemas import answers_schema, components, described, paths
 from motet.tasks.base import Task
+from motet.tasks.classification import Classification
 
 SERVED = servable(TASKS)
 ANSWERING = {name: example for name, example in EXAMPLES.items() if example.task.answers_texts}
@@ -35,9 +37,10 @@ FORMS: Mapping[str, tuple[Any, list[str]]] = {
 }
 
 
-def valid(schema: Any) -> Draft202012Validator:
+def valid(schema: Any, tasks: Mapping[str, Task] = SERVED) -> Draft202012Validator:
+    """A schema with what it refers to."""
     Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+    return Draft202012Validator({**schema, "components": {"schemas": components(tasks)}})
 
 
 @pytest.mark.parametrize("example", ANSWERING.values(), ids=ANSWERING)
@@ -71,6 +74,42 @@ def test_labels_are_lists_of_an_enumeration(name: str, key: str) -> None:
     assert tuple(properties[key]["items"]["enum"]) == SERVED[name].choices
 
 
+@pytest.mark.parametrize("example", ANSWERING.values(), ids=ANSWERING)
+def test_the_description_takes_the_answers_that_the_task_does(example: Example) -> None:
+    answers = [batch.task.decode(batch.answers(example)) for batch in (clean(example), batch_of(example, 1))]
+    task = clean(example).task
+    schema = valid(
+        paths({"it": task})["/predict/it"]["post"]["responses"]["200"]["content"][JSON_TYPE]["schema"], {"it": task}
+    )
+    for answer in (answer for of_batch in answers for answer in of_batch):
+        plain = json.loads(json.dumps(answer))
+        schema.validate({"answers": [plain], "truncated": 0})
+        for wrong in (*without_a_key(plain), {**plain, "more": 1}, {}, dict.fromkeys(plain)):
+            assert not schema.is_valid({"answers": [wrong], "truncated": 0})
+
+
+def without_a_key(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer without one of its keys, and without the score of a label or with one of a label that is none."""
+    found = [{key: value for key, value in answer.items() if key != left_out} for left_out in answer]
+    scores = answer.get("scores")
+    if isinstance(scores, dict):
+        fewer = dict(list(scores.items())[1:])
+        found += [{**answer, "scores": fewer}, {**answer, "scores": {**fewer, "no label": 0.5}}]
+    return found
+
+
+def test_labels_that_look_alike_in_code_stay_apart() -> None:
+    labels = ("a b", "a-b", "A_B", "日本", "1")
+    names = {"Mood": labels, "mood": ("bad", "good")}
+    tasks = {name: Classification(name, source="s", classes=classes) for name, classes in names.items()}
+    found = components(tasks)
+    alike = found["MoodAnswer"]["properties"]["label"]
+    assert alike["enum"] == list(labels)
+    assert alike["x-enum-varnames"] == ["A_B", "A_B2", "A_B3", "VALUE", "VALUE_1"]
+    assert found["Mood2Answer"]["properties"]["label"] == {"type": "string", "enum": ["bad", "good"]}
+    assert len({route["post"]["operationId"].lower() for route in paths(tasks).values()}) == 3
+
+
 def test_every_shape_says_whether_it_answers() -> None:
     assert {part_name(example.task) for example in EXAMPLES.values()} == set(names("task"))
     for task in (example.task for example in EXAMPLES.values() if not example.task.answers_texts):
@@ -98,6 +137,7 @@ def test_schema_and_reader_agree_on_who_reads_a_form(form: str) -> None:
         assert taken({"inputs": inputs, "tasks": [name]}) == (name in able)
 
 
+JSON_TYPE = "application/json"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "a b", " ", *SERVED, "hidden"]),
     lambda inner: (
@@ -112,7 +152,7 @@ JSON = st.recursive(
 )
 SEVERAL = valid(request_schema(SERVED))
 ALONE = {
-    name: valid(paths(SERVED)[f"/predict/{name}"]["post"]["requestBody"]["content"]["application/json"]["schema"])
+    name: valid(paths(SERVED)[f"/predict/{name}"]["post"]["requestBody"]["content"][JSON_TYPE]["schema"])
     for name in SERVED
 }
 BODIES = st.fixed_dictionaries({"inputs": JSON}, optional={"tasks": JSON, "truncate": JSON}) | st.fixed_dictionaries(

@@ -418,7 +418,7 @@ def test_the_command_serves_until_it_is_stopped(
     served_model.save_pretrained(tmp_path / "model")
     (tmp_path / "token").write_text("secret\n")
     program = [sys.executable, "-c", "from motet.cli.app import main; main()"]
-    options = ["--port", "0", "--token-file", str(tmp_path / "token")]
+    options = ["--port", "0", "--token-file", str(tmp_path / "token"), "--allow-host", "Model.example"]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*program, "serve", str(tmp_path / "model"), *options], **pipes) as process:
         try:
@@ -428,6 +428,8 @@ def test_the_command_serves_until_it_is_stopped(
             of = Served(FastAPI(), url)
             until(lambda: of.get("/ready").status_code == 200, 30)
             assert of.post("/predict", {"inputs": "a"}).status_code == 401
+            hosts = {"model.example": 200, f"localhost:{of.port}": 200, "other.example": 421}
+            assert {host: of.get("/health", headers={"Host": host}).status_code for host in hosts} == hosts
             right = {"Authorization": "Bearer secret"}
             assert of.post("/predict", {"inputs": "a"}, headers=right).status_code == 200
             process.send_signal(stop)
@@ -450,6 +452,7 @@ def test_a_taken_port_is_told(served: Served, motet: Any, served_model: MultiTas
         (("--max-inputs", "0"), "max_inputs = 0"),
         (("--host", "no.such.host.invalid"), "cannot be listened at"),
         (("--token-file", "no-such-file"), "no-such-file cannot be read"),
+        (("--allow-host", "http://model.example"), "`http://model.example` is no name of a host"),
         ((), "is no model folder"),
     ],
 )

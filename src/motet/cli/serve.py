@@ -32,6 +32,14 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Clients must send the token in this file; or set MOTET_SERVE_TOKEN."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            envvar="MOTET_SERVE_ALLOW_HOST",
+            help="A name that requests may be sent to, besides this machine's own; may be given several times.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     onnx: Annotated[bool, typer.Option("--onnx", help="Refuse a model that is not exported to ONNX.")] = False,
     access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for every request.")] = False,
@@ -51,6 +59,7 @@ def serve(
     --max-inputs as MOTET_SERVE_MAX_INPUTS. Ctrl-C answers what was accepted and stops.
     """
     _require_extra()
+    from motet.serving.admission import LOOPBACK, host_names
     from motet.serving.limits import Limits
     from motet.serving.running import address, is_loopback, listen, run
 
@@ -65,11 +74,13 @@ def serve(
         "body_timeout": body_timeout,
         "request_timeout": request_timeout,
     }
-    limits, token = Limits.read(flags), _token(token_file)
+    limits, token, allowed = Limits.read(flags), _token(token_file), host_names(allow_host or ())
     with closing(listen(host, port)) as listener:
         from motet.serving.server import create_app
 
-        app = create_app(_loaded(model, device, onnx), limits=limits, token=token, name=model.resolve().name)
+        hosts = [*LOOPBACK, host, *allowed] if allowed or is_loopback(listener) else []
+        named = model.resolve().name
+        app = create_app(_loaded(model, device, onnx), limits=limits, token=token, name=named, hosts=hosts)
         if not token and not is_loopback(listener):
             say("warning: whoever reaches this machine can use the model. --token-file asks for a token.")
         print_result(address(listener))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 from motet.errors import nearest
 from motet.serving.limits import Limits
 from motet.serving.refusals import Refusal, shown
-from motet.serving.schemas import word_columns
+from motet.serving.request_schemas import word_columns
 from motet.tasks.base import Task
 
 __all__ = ["Ask", "Asked", "Part", "ranks", "read_body", "require_task", "servable"]

@@ -12,7 +12,7 @@ from motet.errors import Problem, RecipeError, at_least, nearest, positive, requ
 __all__ = ["PREFIX", "Limits"]
 
 PREFIX = "MOTET_SERVE_"
-_OTHERS = ("HOST", "PORT", "TOKEN")  # are read by the command itself
+_OTHERS = ("ALLOW_HOST", "HOST", "PORT", "TOKEN")  # are read by the command itself
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "Watched"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _COUNTS = tuple(float(2**power) for power in range(11))
@@ -87,3 +88,28 @@ class Monitor:
         """
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+
+class Watched:
+    """Counts requests by route and status.
+
+    Args:
+        app: that answers them.
+        monitor: that is told.
+    """
+
+    def __init__(self, app: ASGIApp, monitor: Monitor) -> None:
+        self._app, self._monitor = app, monitor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                path = getattr(scope.get("route"), "path", "other")
+                self._monitor.request(path, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, watched)

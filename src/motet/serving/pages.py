@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,11 +17,13 @@ __all__ = ["response"]
 _INLINE = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
-def response(template: str, **values: Any) -> Response:
+def response(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
     """A page with the headers that confine it to this server.
 
     Args:
         template: file in the folder of templates.
+        status: of the response.
+        headers: that it has besides.
         values: that it shows.
     """
     page = _templates().get_template(template).render(values)
@@ -36,12 +39,13 @@ def response(template: str, **values: Any) -> Response:
         "form-action 'none'",
         "frame-ancestors 'none'",
     ]
-    headers = {
+    confined = {
+        "Cache-Control": "no-cache",
         "Content-Security-Policy": "; ".join(policy),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(page, media_type="text/html", headers=headers)
+    return Response(page, status, {**confined, **(headers or {})}, media_type="text/html")
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "wrong_method": (405, "The route knows other methods."),
     "too_slow": (408, "The body took too long to arrive."),
     "too_large": (413, "The body, a text or the number of inputs is above a limit."),
+    "wrong_host": (421, "The server does not answer to the name in the header Host."),
     "bad_content": (422, "The JSON is not what the route takes."),
     "too_long": (422, "A text is longer than the model reads, and `truncate` is false."),
     "queue_full": (429, "Too many inputs wait; the header Retry-After says when to come again."),

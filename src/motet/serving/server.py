@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import importlib.metadata
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motet.errors import nearest
 from motet.serving import pages
+from motet.serving.admission import Hosts, guard, host_names
 from motet.serving.limits import Limits
-from motet.serving.monitoring import Monitor
+from motet.serving.monitoring import Monitor, Watched
 from motet.serving.passes import Predictor
 from motet.serving.refusals import Refusal, shown
-from motet.serving.schemas import components, described, errors, paths
+from motet.serving.request_schemas import reference
+from motet.serving.schemas import components, described, errors, json_of, paths
 from motet.serving.service import Service
 
 __all__ = ["create_app"]
@@ -33,7 +33,14 @@ _ROUTES = ("/", "/docs", "/health", "/info", "/metrics", "/openapi.json", "/pred
 _DRAINED = 8  # times the largest body are read on, so that a client that is still sending sees why it is refused
 
 
-def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str = "", name: str = "") -> FastAPI:
+def create_app(
+    predictor: Predictor,
+    *,
+    limits: Limits | None = None,
+    token: str = "",
+    name: str = "",
+    hosts: Sequence[str] = (),
+) -> FastAPI:
     """An ASGI application that serves a model.
 
     Args:
@@ -41,9 +48,11 @@ def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str
         limits: on requests and batches.
         token: what clients must send as ``Authorization: Bearer ...``; empty for nothing.
         name: how the model is called.
+        hosts: names that requests may be sent to, without ports; others are refused. Any, where there is none.
 
     Raises:
         ValueError: the model has no task that answers texts.
+        RunError: one of the hosts is no name.
 
     Example:
         >>> import motet
@@ -59,6 +68,7 @@ def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str
 
     app = FastAPI(
         title="motet",
+        generate_unique_id_function=lambda route: route.name,
         version=_VERSION,
         lifespan=lifespan,
         docs_url=None,  # the pages of FastAPI load scripts from elsewhere
@@ -69,9 +79,12 @@ def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str
     app.state.service = service
     _refuse_in_one_shape(app)
     _add_open_routes(app, service)
-    guards = [Depends(_guard(token)), Depends(HTTPBearer(auto_error=False))] if token else []
+    _add_docs(app, token)
+    guards = [Depends(guard(token)), Depends(HTTPBearer(auto_error=False))] if token else []
     _add_routes(app, service, name, guards)
-    app.add_middleware(_Watched, monitor=service.monitor)
+    if hosts:
+        app.add_middleware(Hosts, names=host_names(hosts))
+    app.add_middleware(Watched, monitor=service.monitor)
     app.openapi = lambda: _openapi(app, service, bool(token))  # type: ignore[method-assign]
     return app
 
@@ -95,11 +108,26 @@ def _add_open_routes(app: FastAPI, service: Service) -> None:
         return JSONResponse({"status": "ready"})
 
 
+def _add_docs(app: FastAPI, token: str) -> None:
+    """The routes to read; a browser cannot send a token at once, so it gets a page that asks for it."""
+    check = guard(token)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        try:
+            await check(request)
+        except Refusal as refusal:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            return pages.response("locked.html", refusal.status, refusal.headers)
+        return pages.response("docs.html.j2", api=app.openapi())
+
+
 def _add_routes(app: FastAPI, service: Service, name: str, guards: list[Any]) -> None:
     """What needs the token, if there is one."""
     refused = _keyed(errors("unauthorised")) if guards else {}
     plain = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **refused}
-    whole = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **refused}
+    whole = {200: {"content": json_of(reference("Info"))}, **refused}
 
     @app.post("/predict", include_in_schema=False, dependencies=guards)
     async def predict(request: Request) -> Response:
@@ -114,7 +142,13 @@ def _add_routes(app: FastAPI, service: Service, name: str, guards: list[Any]) ->
         facts = {"motet": _VERSION, "model": name, "max_length": service.max_length, "token": bool(guards)}
         return JSONResponse({**facts, "tasks": described(service.tasks), "limits": vars(service.limits)})
 
-    @app.get("/metrics", summary="Counters for Prometheus", responses=plain, dependencies=guards)
+    @app.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=PlainTextResponse,  # else the description would say JSON too
+        responses=plain,
+        dependencies=guards,
+    )
     async def metrics(request: Request) -> Response:
         content, content_type = service.monitor.page(request.headers.get("accept", ""))
         return Response(content, headers={"Content-Type": content_type})
@@ -123,14 +157,10 @@ def _add_routes(app: FastAPI, service: Service, name: str, guards: list[Any]) ->
     async def openapi() -> Response:
         return JSONResponse(app.openapi())
 
-    @app.get("/docs", include_in_schema=False, dependencies=guards)
-    async def docs() -> Response:
-        return pages.response("docs.html.j2", api=app.openapi())
-
 
 def _status(word: str) -> dict[int | str, dict[str, Any]]:
     schema = {"type": "object", "properties": {"status": {"const": word}}, "required": ["status"]}
-    return {200: {"content": {"application/json": {"schema": schema}}}}
+    return {200: {"content": json_of(schema)}}
 
 
 def _keyed(responses: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -147,25 +177,8 @@ def _openapi(app: FastAPI, service: Service, guarded: bool) -> dict[str, Any]:
         else:
             del path["post"]["responses"]["401"]
     found["paths"].update(answering)
-    for kind, of_kind in components().items():
-        found.setdefault("components", {}).setdefault(kind, {}).update(of_kind)
+    found.setdefault("components", {})["schemas"] = components(service.tasks)
     return found
-
-
-def _guard(token: str) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that refuses requests without the token."""
-    wanted = token.encode()
-
-    async def check(request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), wanted)
-        if scheme.lower() != "bearer" or not right:
-            error = "The token is wrong." if given else "The request has no token."
-            raise Refusal(
-                "unauthorised", error, "Send the header Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"}
-            )
-
-    return check
 
 
 async def _predicted(service: Service, request: Request, only: str | None) -> Response:
@@ -232,23 +245,3 @@ def _refuse_in_one_shape(app: FastAPI) -> None:
     async def failed(request: Request, error: Exception) -> Response:
         told = Refusal("failed", "The server failed on this request.", "The log of the server says why.")
         return JSONResponse(told.body, told.status)
-
-
-class _Watched:
-    """Counts requests by route and status."""
-
-    def __init__(self, app: ASGIApp, monitor: Monitor) -> None:
-        self._app, self._monitor = app, monitor
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                path = getattr(scope.get("route"), "path", "other")
-                self._monitor.request(path, message["status"])
-            await send(message)
-
-        await self._app(scope, receive, watched)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from motet.errors import RunError
+from motet.clusters import joined
 from motet.study.processes import Log, Process
 
 __all__ = ["Cluster", "cluster"]
 
-_KNOCK = 5.0  # seconds that the head of a cluster is given to answer
 _ASIDE = 2  # calls that are answered while a worker waits for the end of its run
 _OURS = ("MOTET_", "HF_", "PYTHONPATH")  # what nodes are told of the environment
 
@@ -30,26 +27,8 @@ def cluster(address: str) -> Iterator[Cluster]:
     Raises:
         RunError: Ray is not installed, or there is no cluster.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise RunError("--ray needs a package that is not here. Run: pip install 'motet[ray]'") from error
-    try:
-        _require_answer(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"there is no Ray cluster at `{address}` ({error}). `local` starts one here.") from error
-    try:
+    with joined(address) as ray:
         yield Cluster(ray)
-    finally:
-        ray.shutdown()
-
-
-def _require_answer(address: str) -> None:
-    """Knock at an address before Ray does, which would go on knocking for a minute."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host:
-        socket.create_connection((host, int(port)), timeout=_KNOCK).close()
 
 
 class Cluster:

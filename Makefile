@@ -9,15 +9,16 @@ READY := $(VENV)/ready
 TESTABLE := $(VENV)/testable
 TREE := src tests docs benchmarks
 
-.PHONY: help demo test check format docs clean
+.PHONY: help demo test check format docs reproduce clean
 
 help:
-	@echo "make demo     train five tasks on the docstrings of this machine's Python, and print where the report is"
-	@echo "make test     check style and types, then run all tests"
-	@echo "make check    check style and types only"
-	@echo "make format   rewrite the files in the house style"
-	@echo "make docs     gather the documentation, build it strictly, and print where it is"
-	@echo "make clean    delete the environment and all caches, but no run"
+	@echo "make demo        train five tasks on the docstrings of this machine's Python, and print where the report is"
+	@echo "make test        check style and types, then run all tests"
+	@echo "make check       check style and types only"
+	@echo "make format      rewrite the files in the house style"
+	@echo "make reproduce   compare asynchronous convergence with plain joint training, in about a quarter of an hour"
+	@echo "make docs        gather the documentation, build it strictly, and print where it is"
+	@echo "make clean       delete the environment and all caches, but no run"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter of a new environment, WORKERS=8 the number of test processes."
 
@@ -36,6 +37,10 @@ check: $(TESTABLE)
 format: $(TESTABLE)
 	@$(BIN)/ruff check --fix --quiet $(TREE)
 	@$(BIN)/ruff format --quiet $(TREE)
+
+# With MOTET_DATA on public product texts, without on docstrings.
+reproduce: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/asynchronous/reproduce.py --jobs $(WORKERS)
 
 docs: $(READY)
 	@$(PIP) install --use-pep517 -c constraints.txt -e '.[offline,docs]'

@@ -8,8 +8,11 @@
 
 The model is the default encoder with fresh heads: what they answer is nonsense, what they cost is not. Servers are
 processes of their own, started with `motet serve`; clients are coroutines of this one. Both sides of a ratio take
-turns, and the first second of a turn is not counted. Where other programs use the machine, `--clock cpu` counts the
-processor time of the server against that of bare `predict`. Exits with 1 where a target is missed.
+turns, and the first second of a turn is not counted. In `sharing` every model computes with one thread: the threads of
+several servers on few cores would spin against each other, and five models would look far worse than they are.
+Elsewhere `--threads` sets them, for both sides; by default torch takes all cores. Where other programs use the
+machine, `--clock cpu` counts the processor time of the server against that of bare `predict`. Exits with 1 where a
+target is missed.
 """
 
 from __future__ import annotations
@@ -121,7 +124,7 @@ class Client:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         line = f"GET {path}" if body is None else f"POST {path}"
         body = body or b""
-        self.writer.write(f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.writer.write(f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def ask(self, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """The status and the body of an answer."""
@@ -375,10 +378,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("claim", choices=list(_CLAIMS))
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="of every model")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="of the overhead")
     parser.add_argument("--minutes", type=float, default=10.0, help="of the load")
     parser.add_argument("--clients", type=int, default=64, help="of the load")
     options: Any = parser.parse_args(arguments)
+    threads = 1 if options.claim == "sharing" else options.threads
+    if threads:
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # of the servers
     with tempfile.TemporaryDirectory(prefix="motet-serving-") as name:
         rows = _CLAIMS[options.claim](options, Path(name))
     print(table(rows))

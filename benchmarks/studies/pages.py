@@ -53,8 +53,8 @@ _FDU_MTL = """# FDU-MTL: sixteen domains of reviews
 
 Is a review positive? One task for each domain: Liu, Qiu, Huang 2017, "Adversarial Multi-task Learning for Text
 Classification". Three layers of the encoder, texts cut after 96 sub-words, about one pass over the rows; the checkpoint
- with the best mean on validation is scored on test, once. The models of single tasks have read a sixteenth of
-the tokens each, and so as many together, in smaller batches. The discriminator sees the labelled texts alone.
+with the best mean on validation is scored on test, once. The models of single tasks have read a sixteenth of the tokens
+each, and so as many together, in smaller batches. The discriminator sees the labelled texts alone.
 
 The paper's recurrent networks are quoted with a mean accuracy of about 82 for single tasks and 86.1 for the adversarial
 shared-private model (all test rows; quoted from memory, not read again). A linear model on TF-IDF features has 85.1

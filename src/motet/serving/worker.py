@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from motet.serving.asks import Ask, Part
 from motet.serving.batcher import Batcher, Entry, Order, QueueClosedError
 from motet.serving.limits import Limits
+from motet.serving.memory import Memory
 from motet.serving.passes import Answer, Cost, Predictor, answer
 
 __all__ = ["Observer", "Ticket", "Worker"]
@@ -74,6 +75,7 @@ class Worker(threading.Thread):
         self.warm = threading.Event()
         self._predictor, self._observer = predictor, observer
         self._pace = 0.0  # seconds an input, lately
+        self._memory = Memory()
 
     @property
     def ready(self) -> bool:
@@ -95,6 +97,7 @@ class Worker(threading.Thread):
             self._warm_up()
             while batch := self.batcher.take():
                 self._read(batch)
+                self._memory.tidy()
         finally:
             self.batcher.close()
             for entry in self.batcher.rest():  # only where the thread breaks down: nobody shall wait for ever

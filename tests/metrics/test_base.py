@@ -68,13 +68,13 @@ def test_numbers_that_are_not_finite_are_null_in_json(number: float) -> None:
 
 def test_every_score_is_a_known_metric() -> None:
     scores = {name for scorer, arguments in SINGLE.values() for name in scorer(*arguments)}
-    assert scores == METRICS.keys()
+    assert {*scores, "loss"} == METRICS.keys(), "the true-label loss is the task's own"
     assert all(metric.name == name and metric.description for name, metric in METRICS.items())
 
 
 def test_lower_is_better_for_errors_alone() -> None:
     lower = {name for name, metric in METRICS.items() if not metric.higher_is_better}
-    assert lower == {"rmse", "mae", "hamming_loss", "perplexity"}
+    assert lower == {"rmse", "mae", "hamming_loss", "loss", "perplexity"}
 
 
 @pytest.mark.parametrize("case", NOTHING)

@@ -18,6 +18,7 @@ from record import lines_of
 from words import SETUPS
 
 import motet
+from motet.errors import UserError
 
 _HERE = Path(__file__).resolve().parent
 _SETS = ("pricerunner", "pros_cons", "clothing_reviews", "amcd_en", "customer_reviews")
@@ -39,7 +40,10 @@ def main() -> None:
     if name != "small":
         print(f"MOTET_DATA names no folder with {', '.join(_SETS)}: this is the version on docstrings.")
     folder = given.out / name
-    ended = motet.sweep(_HERE / f"{name}.yaml", folder, jobs=given.jobs, tell=print)
+    try:
+        ended = motet.sweep(_HERE / f"{name}.yaml", folder, jobs=given.jobs, tell=print)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
     lines = list(lines_of(folder))
     (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     contest = Contest(SETUPS[name], lines)

@@ -160,7 +160,8 @@ class Bench:
 
     def losses(self) -> Iterator[Row]:
         """Weights of losses."""
-        hows = {name: (balance(name), _SECOND_LOOK if name == "famo" else 1.02) for name in loss_weights()}
+        chosen = self.options.balances or loss_weights()
+        hows = {name: (balance(name), _SECOND_LOOK if name == "famo" else 1.02) for name in chosen}
         yield from self.against_the_sum(different(), hows)
 
     def samplers(self) -> Iterator[Row]:
@@ -230,6 +231,7 @@ def main() -> None:
     kinds = ["different", "same", "losses", "samplers", "memory", "fifty"]
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--rules", nargs="+", default=list(_RULES))
+    parser.add_argument("--balances", nargs="+", help="of losses; by default all")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--layers", type=int, help="of the default encoder; by default all")
     parser.add_argument("--tokens", type=int, default=2048, help="of a step")

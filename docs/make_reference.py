@@ -31,6 +31,7 @@ from motet.registry import Kind
 from motet.spelling import to_yaml
 from motet.training.beginning import Start
 from motet.training.experiment import Experiment, Training
+from motet.training.pretrained_teachers import PretrainedTeacher
 
 PAGE = Path(__file__).parent / "reference" / "recipe.md"
 
@@ -64,6 +65,7 @@ def _sections() -> Iterator[str]:
     yield _parts("## `convergence.then`", "response", "distill")
     yield _alone("training", Training)
     yield _alone("start_from", Start)
+    yield "\n\n".join(["## `teachers`", "A list of finished runs. Default: none.", _body(PretrainedTeacher)])
 
 
 def _alone(name: str, cls: type) -> str:

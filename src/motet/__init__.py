@@ -121,6 +121,7 @@ if TYPE_CHECKING:
     from motet.tasks.tagging import Tagging
     from motet.training.convergence import PRESETS, Never, Patience
     from motet.training.experiment import Experiment, Training
+    from motet.training.pretrained_teachers import PretrainedTeacher
     from motet.training.responses import Continue, Distill, Drop, Stop
     from motet.training.run import Run, resume, train
     from motet.training.schedules.curriculum import Curriculum
@@ -218,6 +219,7 @@ __all__ = [
     "Pipeline",
     "PrefixTuning",
     "PretrainFinetune",
+    "PretrainedTeacher",
     "PrimaryAuxiliary",
     "PrimaryFirst",
     "PromptTuning",
@@ -341,6 +343,7 @@ _HOMES = {  # of all but architectures, which are many and names of their packag
     "tasks.tagging": ("Tagging",),
     "training.convergence": ("PRESETS", "Never", "Patience"),
     "training.experiment": ("Experiment", "Training"),
+    "training.pretrained_teachers": ("PretrainedTeacher",),
     "training.responses": ("Continue", "Distill", "Drop", "Stop"),
     "training.run": ("Run", "resume", "train"),
     "training.schedules.curriculum": ("Curriculum",),

@@ -78,7 +78,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         line 17  training.steps = 0
             must be at least 1
         line 18  training.temperature
-            belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then`, not to `training`. Move it to architecture.temperature or sampler.temperature or balance.temperature or regularisers.temperature or convergence.then.temperature.
+            belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then` or `teachers`, not to `training`. Move it to architecture.temperature or sampler.temperature or balance.temperature or regularisers.temperature or convergence.then.temperature or teachers.temperature.
         line 19  training.learning_rate = "fast"
             must be a number
         line 21  convergence.checks = 0
@@ -241,8 +241,8 @@ def test_tasks_that_cannot_be_read(keys: dict[str, Any], told: str) -> None:
         ("model", "unknown key. Here it is called `encoder`."),
         (
             "temperature",
-            "belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then`, "
-            "not to the top",
+            "belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then` or "
+            "`teachers`, not to the top",
         ),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from motet.errors import RunError
-from motet.training.distillation import OnlineTeacher, RecordedTeacher, SoftLabels
+from motet.training.distillation import OnlineTeacher, RecordedTeacher, SoftLabels, copied
 from motet.training.evaluation import Predictions, predict_examples
 from motet.training.plan import prepare
 
@@ -84,7 +84,7 @@ def test_both_teachers_give_the_predictions_of_their_weights(
     prepared = prepare(request.getfixturevalue(kind).experiment())
     train, model = prepared.corpus.examples("train"), prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    online = OnlineTeacher(model, [before], prepared.devices)
+    online = OnlineTeacher([copied(model, before)], model.tasks, prepared.devices)
     predictions = predict_examples(model, train, prepared.devices, soft=True)
     with torch.no_grad():
         for p in model.parameters():

@@ -31,6 +31,7 @@ from motet.tasks.base import Task
 from motet.training.beginning import Start
 from motet.training.convergence import PRESETS, Convergence
 from motet.training.experiment import Experiment
+from motet.training.pretrained_teachers import PretrainedTeacher
 from motet.training.responses import Response
 from motet.training.schedules.base import Schedule
 
@@ -84,7 +85,7 @@ def default_name(cls: type, field: str) -> str:
 
 def word_field(cls: type) -> str:
     """The field that a word alone stands for: the name of an encoder, the path of a source, a run; else empty."""
-    return {Encoder: "name", Source: "path", Start: "run"}.get(cls, "")
+    return {Encoder: "name", Source: "path", Start: "run", PretrainedTeacher: "run"}.get(cls, "")
 
 
 def presets(kind: Kind) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _places() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 def _inside(place: str, hint: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """A place in a recipe and the places inside it, with every type of part that may stand there and its keys."""
     kind = KINDS.get(hint) or kind_of_list(hint)
-    for name, cls in classes_of(kind).items() if kind else [("", hint)]:
+    for name, cls in classes_of(kind).items() if kind else [("", class_of_list(hint) or hint)]:
         yield place, name, tuple(types_of(cls))
         for field, inner in types_of(cls).items():
             if inner in KINDS:

@@ -2,7 +2,7 @@
 
 >>> print(stranger("temperature", "training", ["steps", "seed"]))
 training.temperature
-    belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then`, not to `training`...
+    belongs to `architecture` or `sampler` or `balance` or `regularisers` or `convergence.then` or `teachers`, not ...
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ _ORDER = (
     "convergence",
     "training",
     "start_from",
+    "teachers",
 )
 _WIDTH = 100
 

@@ -118,6 +118,8 @@ def _alone(base: Experiment, task: str) -> Settings:
     told = base.describe()
     rules = told["convergence"].get("tasks", {})
     settings = {"tasks": {task: told["tasks"][task]}, "schedule": "joint", "balance": "sum"}
+    if base.teachers:
+        settings["teachers"] = []
     if rules:
         settings["convergence"] = {
             **told["convergence"],

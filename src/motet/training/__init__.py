@@ -10,6 +10,7 @@ scores --> Tracker --> peaks, switches --> Snapshots, Teaching                  
 
 from motet.training.convergence import PRESETS, Convergence, Never, Patience
 from motet.training.experiment import Experiment, Training
+from motet.training.pretrained_teachers import PretrainedTeacher
 from motet.training.responses import Continue, Distill, Drop, Response, Stop
 from motet.training.run import Interrupted, Run, resume, start, train
 from motet.training.schedules.base import Schedule
@@ -27,6 +28,7 @@ __all__ = [
     "Joint",
     "Never",
     "Patience",
+    "PretrainedTeacher",
     "Response",
     "Run",
     "Schedule",

@@ -24,10 +24,11 @@ from motet.data.mapping import mapped
 from motet.errors import RunError
 from motet.model import MultiTaskModel
 from motet.runs import write_atomically
+from motet.tasks.base import Task
 from motet.training.devices import Devices
 from motet.training.evaluation import Predictions
 
-__all__ = ["Annealing", "OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher"]
+__all__ = ["Annealing", "OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher", "copied"]
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,11 @@ def _require_coverage(path: Path, column: pa.ChunkedArray, wanted: Sequence[str]
 
 @dataclass(frozen=True)
 class Annealing:
-    """How much of what a held task learns from is the truth: nothing at its switch, all of it at the end.
+    """How much of what a task learns from is the truth: nothing when its teacher begins, all of it at the end.
 
     Args:
         now: tells the logical step.
-        start: that of the switch.
+        start: that at which the teacher begins.
         end: the one at which nothing is left of the teacher.
 
     Example:
@@ -175,17 +176,17 @@ class RecordedTeacher(Teacher):
 
 
 class OnlineTeacher(Teacher):
-    """Predicts every batch anew with copies of the model, and takes the mean of what they say.
+    """Predicts every batch anew with models that never train, and takes the mean of what they say.
 
     Args:
-        model: copied; the copies never train.
-        weights: of each copy.
+        models: at rest, such as those of `copied`.
+        tasks: of them all.
         devices: for the precision.
     """
 
-    def __init__(self, model: MultiTaskModel, weights: Iterable[Mapping[str, Tensor]], devices: Devices) -> None:
-        self._models = [_copied(model, of) for of in weights]
-        self._tasks = model.tasks
+    def __init__(self, models: Iterable[nn.Module], tasks: Mapping[str, Task], devices: Devices) -> None:
+        self._models = list(models)
+        self._tasks = tasks
         self._devices = devices
 
     def logits(self, chunk: Chunk, task: str) -> Tensor:
@@ -195,7 +196,8 @@ class OnlineTeacher(Teacher):
             return said[0] if len(said) == 1 else torch.stack(said).mean(dim=0)
 
 
-def _copied(model: MultiTaskModel, weights: Mapping[str, Tensor]) -> nn.Module:
+def copied(model: MultiTaskModel, weights: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of what answers in a model, at rest, with other weights."""
     copied = copy.deepcopy(model.arrangement)
     copied.load_state_dict({name.removeprefix("arrangement."): weight for name, weight in weights.items()})
     return copied.requires_grad_(False).eval()

@@ -20,12 +20,16 @@ from motet.sampling.temperature import Temperature
 from motet.tasks.base import Task
 from motet.training.beginning import Start
 from motet.training.convergence import Convergence, Patience
+from motet.training.pretrained_teachers import PretrainedTeacher
 from motet.training.representations import has_classes
 from motet.training.responses import Distill
 from motet.training.schedules.base import Schedule
 from motet.training.schedules.joint import Joint
 
 __all__ = ["Experiment", "Training"]
+
+
+_OPTIONAL = ("start_from", "teachers")  # other runs: told where there are any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +128,7 @@ class Experiment:
     convergence: Convergence = field(default_factory=Patience)
     training: Training = field(default_factory=Training)
     start_from: Start = field(default_factory=Start)
+    teachers: tuple[PretrainedTeacher, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_from:
@@ -144,7 +149,8 @@ class Experiment:
 
     def describe(self) -> dict[str, Any]:
         """The experiment as a recipe spells it."""
-        parts = tuple(f.name for f in fields(self) if f.name != "tasks" and (f.name != "start_from" or self.start_from))
+        apart = {"tasks", *(name for name in _OPTIONAL if not getattr(self, name))}
+        parts = [f.name for f in fields(self) if f.name not in apart]
         tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
         return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}
 

@@ -41,7 +41,7 @@ def unlike_defaults(part: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         {'steps': 7}
     """
     for setting in dataclasses.fields(part):
-        if setting.name in ("tasks", "start_from") and not place:
+        if setting.name in ("tasks", "start_from", "teachers") and not place:
             continue
         value, default = getattr(part, setting.name), _default(setting)
         name = f"{place}.{setting.name}" if place else setting.name

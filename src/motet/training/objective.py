@@ -17,6 +17,7 @@ from motet.model import MultiTaskModel
 from motet.tasks.base import Task
 from motet.training.devices import Devices
 from motet.training.distillation import Annealing, Teacher
+from motet.training.guidance import Guide, read_by_heads
 from motet.training.representations import Representations
 from motet.training.responses import Distill
 
@@ -40,6 +41,11 @@ class Held:
     annealing: Annealing | None = None
 
     @property
+    def temperature(self) -> float:
+        """Softens teacher and student."""
+        return self.response.temperature
+
+    @property
     def shares(self) -> tuple[float, float]:
         """What the distillation loss and the true-label loss are multiplied by."""
         weight = self.response.weight
@@ -60,6 +66,7 @@ class Objective:
         devices: of this process.
         held: the tasks that are held, by name.
         representations: kept beside the losses, where they are wanted.
+        guides: by task, a model of another run that teaches it until it is held.
 
     Attributes:
         extras: this process's part of what the architecture adds to the losses of the batch read last, by name.
@@ -69,6 +76,7 @@ class Objective:
     devices: Devices
     held: dict[str, Held] = field(default_factory=dict)
     representations: Representations | None = None
+    guides: Mapping[str, Guide] = field(default_factory=dict)
     extras: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
@@ -84,7 +92,7 @@ class Objective:
     def kind(self, task: str) -> Kind:
         """What a task learns from."""
         if task not in self.held:
-            return "truth"
+            return "blend" if task in self.guides else "truth"
         response = self.held[task].response
         return "blend" if response.blend or response.anneal else "distill"
 
@@ -104,20 +112,21 @@ class Objective:
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
             for chunk in (chunk for chunk in chunks if chunk.shard == self.devices.rank):
                 chunk = chunk.to(self.devices.device)
-                answered = self._read(chunk)
+                with read_by_heads(self.model.arrangement, self._compared(chunk)) as features:
+                    answered = self._read(chunk)
                 self._keep_extras(len(chunk.tokens) / rows)
                 for name, logits in answered.items():
-                    teacher = self.held[name].teacher.logits(chunk, name) if name in self.held else None
+                    teacher = self._teacher(chunk, name)
                     for place, (weight, of) in enumerate(self._answers(name, logits)):
                         piece = _Said(of, teacher, chunk.owned[name], weight)
                         if tasks[name].group:
                             said.setdefault((name, place), []).append(piece)  # an example may lie in several chunks
                         else:
-                            loss = self._loss(name, piece, sizes[name])
-                            sums[name] = sums[name] + loss if name in sums else loss
+                            _add(sums, name, self._loss(name, piece, sizes[name]))
+                for name, read in features.items():
+                    _add(sums, name, self.guides[name].distance(read, name) / max(1, sizes[name].units))
             for (name, _), pieces in said.items():
-                loss = self._loss(name, _joined(pieces), sizes[name])
-                sums[name] = sums[name] + loss if name in sums else loss
+                _add(sums, name, self._loss(name, _joined(pieces), sizes[name]))
         return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
 
     def _read(self, chunk: Chunk) -> dict[str, Tensor]:
@@ -129,6 +138,17 @@ class Objective:
         """What is taught to a task, each with the weight of its loss: its answer, and an early one if there is any."""
         early = self.model.arrangement.early.get(name)
         return [(1.0, logits)] if early is None else [(1.0, logits), early]
+
+    def _teacher(self, chunk: Chunk, name: str) -> Tensor | None:
+        """What the teacher of a task says to its rows, if it has one."""
+        if name in self.held:
+            return self.held[name].teacher.logits(chunk, name)
+        return self.guides[name].logits(chunk, name) if name in self.guides else None
+
+    def _compared(self, chunk: Chunk) -> list[str]:
+        """The tasks of a chunk whose teacher is to read what they read."""
+        learning = (name for name in chunk.owned if name in self.guides and name not in self.held)
+        return [name for name in learning if self.guides[name].recipe.states]
 
     def _keep_extras(self, share: float) -> None:
         for name, value in self.model.arrangement.extras.items():
@@ -142,12 +162,12 @@ class Objective:
         return chunk
 
     def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
-        task, held = self.model.tasks[name], self.held.get(name)
-        if held is None or said.teacher is None:  # true labels, or those that the teacher has written
-            weight = said.weight * (1.0 if held is None else held.response.weight)
+        task, taught = self.model.tasks[name], self.held.get(name) or self.guides.get(name)
+        if taught is None or said.teacher is None:  # true labels, or those that the teacher has written
+            weight = said.weight * (1.0 if taught is None else taught.shares[0])
             return weight * _truth(task, said) / max(1, sizes.labelled)
-        soft, true = (said.weight * share for share in held.shares)
-        loss = task.distillation(said.logits, said.teacher, said.owned.lengths, held.response.temperature)
+        soft, true = (said.weight * share for share in taught.shares)
+        loss = task.distillation(said.logits, said.teacher, said.owned.lengths, taught.temperature)
         loss = soft * loss / max(1, sizes.answered)
         return loss + true * _truth(task, said) / max(1, sizes.labelled) if true else loss
 
@@ -164,10 +184,11 @@ class _Said:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """How many answers the losses of a task are the sums of."""
+    """How many answers and units the losses of a task are the sums of."""
 
     labelled: int
     answered: int
+    units: int
 
 
 def _by_task(chunks: Sequence[Chunk]) -> dict[str, list[Owned]]:
@@ -179,9 +200,14 @@ def _by_task(chunks: Sequence[Chunk]) -> dict[str, list[Owned]]:
 
 
 def _sizes(task: Task, parts: Sequence[Owned]) -> _Sizes:
+    units = sum(int(p.lengths.sum()) for p in parts)
     parts = [_tied(parts)] if task.group else parts
     labelled = [0 if p.target is None else task.labelled(p.target, p.lengths) for p in parts]
-    return _Sizes(sum(labelled), sum(task.answered(p.lengths) for p in parts))
+    return _Sizes(sum(labelled), sum(task.answered(p.lengths) for p in parts), units)
+
+
+def _add(sums: dict[str, Tensor], name: str, loss: Tensor) -> None:
+    sums[name] = sums[name] + loss if name in sums else loss
 
 
 def _truth(task: Task, said: _Said) -> Tensor:

@@ -82,6 +82,7 @@ def alone(experiment: Experiment, task: Task, steps: int) -> Experiment:
         schedule=Joint(),
         balance=Sum(),
         regularisers=(),
+        teachers=(),
         convergence=replace(rule, then=Stop(), rewind="none"),
         training=replace(experiment.training, steps=steps, check_every=interval and min(steps, interval)),
     )

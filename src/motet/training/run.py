@@ -34,6 +34,7 @@ from motet.training.model_card import write_card
 from motet.training.monitor import Monitor
 from motet.training.pilots import piloted
 from motet.training.plan import Prepared, prepare, row_names
+from motet.training.pretrained_teachers import PretrainedTeacher
 from motet.training.schedules.base import Schedule
 from motet.training.snapshots import Snapshots
 from motet.training.teaching import Teaching
@@ -90,6 +91,7 @@ def train(
     convergence: Convergence | None = None,
     training: Training | None = None,
     start_from: str | Path | Start | None = None,
+    teachers: Sequence[str | Path | PretrainedTeacher] = (),
     steps: int | None = None,
     out: str | Path,
     listeners: Sequence[Listener] = (),
@@ -107,6 +109,7 @@ def train(
         convergence: by default `Patience`, which distils from the peak.
         training: all other settings.
         start_from: a finished run to add the tasks to, or a `Start` with settings.
+        teachers: finished runs that teach tasks beside their labels, with settings if need be; none by default.
         steps: shorthand for that setting.
         out: the run folder; must not hold a run.
         listeners: called with every event, such as `motet.reporting.console.Console()`.
@@ -130,7 +133,10 @@ def train(
     }
     given: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
     named = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
-    experiment = Experiment(tasks=tuple(tasks), encoder=named, regularisers=tuple(regularisers), **given)
+    taught = tuple(of if isinstance(of, PretrainedTeacher) else PretrainedTeacher(str(of)) for of in teachers)
+    experiment = Experiment(
+        tasks=tuple(tasks), encoder=named, regularisers=tuple(regularisers), teachers=taught, **given
+    )
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
     return start(experiment, Path(out), listeners=listeners)
@@ -259,7 +265,10 @@ def trainer_of(prepared: Prepared, log: EventLog | None, feed: Feed | None = Non
         rate=lambda: trainer.rate,
         name_rows=lambda task, examples: row_names(corpus, task, examples),
     )
-    trainer = Trainer(prepared.experiment, corpus, prepared.model, devices, feed or prepared.feed, journal)
+    clock, guides = prepared.clock, prepared.guides
+    trainer = Trainer(
+        prepared.experiment, corpus, prepared.model, devices, feed or prepared.feed, journal, clock, guides
+    )
     return trainer
 
 

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from motet.data.examples import Examples
 from motet.runs import RunFolder
-from motet.training.distillation import Annealing, OnlineTeacher, RecordedTeacher, SoftLabels, Teacher, WrittenTeacher
+from motet.training.distillation import (
+    Annealing,
+    OnlineTeacher,
+    RecordedTeacher,
+    SoftLabels,
+    Teacher,
+    WrittenTeacher,
+    copied,
+)
 from motet.training.evaluation import Predictions, predict_parts, write_parts
 from motet.training.objective import Held
 from motet.training.responses import Distill
@@ -68,8 +76,8 @@ class Teaching:
             examples = self._trainer.corpus.examples("train")[task]
             labels = SoftLabels.read(self._run.path / file, task, examples)
             return WrittenTeacher(labels) if response.teacher == "written" else RecordedTeacher(labels)
-        weights = [self._of_model(members) for members in self._members(snapshots, response)]
-        return OnlineTeacher(self._trainer.model, weights, self._trainer.devices)
+        model, members = self._trainer.model, self._members(snapshots, response)
+        return OnlineTeacher([copied(model, self._of_model(of)) for of in members], model.tasks, self._trainer.devices)
 
     def _record(self, task: str, snapshots: Sequence[str], response: Distill) -> str:
         started = time.perf_counter()

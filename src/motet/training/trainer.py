@@ -27,6 +27,7 @@ from motet.training.convergence import Convergence
 from motet.training.devices import Devices
 from motet.training.experiment import Experiment
 from motet.training.feed import Feed
+from motet.training.guidance import Guide
 from motet.training.journal import Journal
 from motet.training.objective import Objective
 from motet.training.optimisation import Clock, Optimiser, rate
@@ -52,6 +53,8 @@ class Trainer:
         devices: of this process.
         feed: the rows of every step.
         journal: told about every step.
+        clock: at the first of them.
+        guides: by task, a model of another run that teaches it.
 
     Attributes:
         settled: tasks that have converged; what the schedule goes by.
@@ -66,6 +69,8 @@ class Trainer:
         devices: Devices,
         feed: Feed,
         journal: Journal,
+        clock: Clock | None = None,
+        guides: Mapping[str, Guide] | None = None,
     ) -> None:
         self.experiment = experiment
         self.corpus = corpus
@@ -73,10 +78,10 @@ class Trainer:
         self.devices = devices
         self.feed = feed
         self.journal = journal
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.penalties = Penalties(experiment.regularisers, model, devices)
         representations = Representations(model) if self.penalties.reads else None
-        self.objective = Objective(model, devices, representations=representations)
+        self.objective = Objective(model, devices, representations=representations, guides=guides or {})
         known = facts(corpus, experiment.convergence)
         self.scheduler = experiment.schedule.build(known, experiment.training.seed)
         self.balancer = experiment.balance.build(known).to(devices.device)

@@ -24,8 +24,8 @@ class MPT(PromptArchitecture):
     """One prompt for all tasks, multiplied element by element by a matrix of low rank for each, before a frozen trunk.
 
     The prompt of a task is ``P * (u_t v_t^T)``. The matrix begins as ones, so that all tasks begin with the shared
-    prompt. In the paper the latter is first distilled from the logits and states of models with prompts of single
-    tasks: here it is learned with the tasks, from their labels. The second stage of the paper, other tasks on the
+    prompt. In the first stage of the paper models with prompts of single tasks teach it by their logits and states:
+    these are `teachers` with `states`; without, it is learnt from labels alone. The second stage, other tasks on the
     shared prompt of the first, is a run with `start_from`.
 
     Source: Wang et al. 2023, "Multitask Prompt Tuning Enables Parameter-Efficient Transfer Learning".

@@ -20,7 +20,7 @@ from motet.data.masking import Masking
 from motet.errors import RunError, nearest
 from motet.tasks.base import Answers, Inputs, Task
 
-__all__ = ["Answering", "Read", "require_tasks"]
+__all__ = ["Answering", "Read", "answerable", "require_tasks"]
 
 Text = str | Sequence[str]
 Answer = dict[str, Any]
@@ -140,8 +140,7 @@ class Answering(ABC):
             found = "all single texts, or all tuples of two texts, or all tuples of a query and a list of candidates"
             raise RunError(f"`texts` must be {found}.")
         width = widths.pop()
-        able = {name: task for name, task in self.tasks.items() if task.answers_texts}
-        fitting = [name for name, task in able.items() if len(task.inputs.columns) == width]
+        fitting = [name for name, task in answerable(self.tasks).items() if len(task.inputs.columns) == width]
         require_tasks(self.tasks, tasks or ())
         for name in tasks or ():
             if name not in fitting:
@@ -246,6 +245,11 @@ class Answering(ABC):
     def padding(self, largest: int = 4096) -> Padding:
         """How rows are put into chunks for this model."""
         return Padding(cast(int, self.tokenizer.pad_token_id), largest, masking=Masking.of(self.tokenizer))
+
+
+def answerable(tasks: Mapping[str, Task]) -> dict[str, Task]:
+    """The tasks that have an answer to a text."""
+    return {name: task for name, task in tasks.items() if task.answers_texts}
 
 
 def require_tasks(known: Mapping[str, Task], names: Sequence[str]) -> None:

@@ -14,9 +14,10 @@ from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped
 from tests.serving.served import TASKS
 from tests.tasks.shapes import EXAMPLES, Example, batch_of, clean
 
+from motet.answering import answerable
 from motet.model import MultiTaskModel
 from motet.registry import names, part_name
-from motet.serving.asks import read_body, servable
+from motet.serving.asks import read_body
 from motet.serving.limits import Limits
 from motet.serving.refusals import Refusal
 from motet.serving.request_schemas import request_schema
@@ -24,7 +25,7 @@ from motet.serving.schemas import answers_schema, components, described, paths
 from motet.tasks.base import Task
 from motet.tasks.classification import Classification
 
-SERVED = servable(TASKS)
+SERVED = answerable(TASKS)
 ANSWERING = {name: example for name, example in EXAMPLES.items() if example.task.answers_texts}
 FORMS: Mapping[str, tuple[Any, list[str]]] = {
     "a text": ("a film", ["mood", "topics", "stars", "size", "places"]),

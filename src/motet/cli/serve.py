@@ -120,11 +120,12 @@ def _token(file: Path | None) -> str:
 def _loaded(folder: Path, device: str, onnx: bool) -> Answering:
     import torch
 
+    from motet.answering import answerable
     from motet.serving.opening import open_model
 
     if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise RunError(f"device {device} is not on this machine. Use auto, cpu or cuda.")
     model = open_model(folder, "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu", onnx=onnx)
-    if not any(task.answers_texts for task in model.tasks.values()):
+    if not answerable(model.tasks):
         raise RunError(f"{folder} has no task that answers texts, so there is nothing to serve.")
     return model

@@ -16,13 +16,14 @@ from pathlib import PurePath
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from motet.reporting import outcome
 from motet.reporting.history import read
 from motet.reporting.numerals import count, percent, score, with_error
 from motet.reporting.plain import Score, mapping, text
 from motet.reporting.record import History, TaskHistory
+from motet.reporting.templating import templates_of
 from motet.runs import Event
 
 __all__ = ["plain_card", "run_card"]
@@ -135,12 +136,7 @@ def _errors(found: Score | None) -> str:
 
 @lru_cache
 def _templates() -> Environment:
-    templates = Environment(  # Markdown: `_cell` escapes what could end a cell or begin a tag
-        loader=PackageLoader("motet.reporting"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    # Markdown: `_cell` escapes what could end a cell or begin a tag
+    templates = templates_of("motet.reporting", autoescape=False, keep_trailing_newline=True)
     templates.filters.update(cell=_cell, count=count, percent=percent, public=_public, score=score, with_error=_errors)
     return templates

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from motet.metrics.base import METRICS
 from motet.reporting import bars, costs, figures, numerals, outcome
@@ -21,6 +21,7 @@ from motet.reporting.coverage import shared_labels
 from motet.reporting.history import read
 from motet.reporting.plain import listing, mapping, number, text
 from motet.reporting.record import History
+from motet.reporting.templating import templates_of
 from motet.runs import Event, RunFolder, write_atomically
 
 __all__ = ["render", "write"]
@@ -130,13 +131,7 @@ def setting(value: object) -> str:
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("motet.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("motet.reporting")
     for name in ("amount", "count", "duration", "percent", "plural", "score", "size", "with_error"):
         environment.filters[name] = getattr(numerals, name)
     environment.filters["setting"] = setting

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from motet.metrics.base import METRICS
 from motet.reporting import numerals, study_figures, study_words
 from motet.reporting.study_view import Comparison
+from motet.reporting.templating import templates_of
 from motet.runs import write_atomically
 
 __all__ = ["render", "write"]
@@ -53,13 +54,7 @@ def facts(comparison: Comparison) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("motet.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("motet.reporting")
     for name in ("count", "duration", "plural"):
         environment.filters[name] = getattr(numerals, name)
     for name in ("p_value", "points", "relative", "value"):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from motet.metrics.base import METRICS
 from motet.reporting import bars, costs, figures, numerals, outcome, watch_figures
 from motet.reporting.record import History
 from motet.reporting.report import facts
+from motet.reporting.templating import source_digest, templates_of
 from motet.reporting.traces import Node
 from motet.reporting.watch_view import View
 
@@ -130,15 +129,11 @@ def tint(degrees: float | None) -> str:
 @lru_cache(maxsize=1)
 def rules() -> str:
     """The content security policy of the page: its own style and script, and nothing else from anywhere."""
-    style, script = (_digest(text) for text in (_style(), _script()))
+    style, script = (source_digest(text) for text in (_style(), _script()))
     return (
-        f"default-src 'none'; style-src '{style}'; script-src '{script}'; connect-src 'self'; "
+        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _style() -> str:
@@ -163,13 +158,7 @@ def _render(**values: object) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("motet.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("motet.reporting")
     for name in ("amount", "count", "duration", "percent", "plural", "score"):
         environment.filters[name] = getattr(numerals, name)
         environment.globals[name] = getattr(numerals, name)

@@ -20,7 +20,7 @@ from motet.serving.refusals import Refusal, shown
 from motet.serving.request_schemas import word_columns
 from motet.tasks.base import Task
 
-__all__ = ["Ask", "Asked", "Part", "ranks", "read_body", "require_task", "servable"]
+__all__ = ["Ask", "Asked", "Part", "ranks", "read_body", "require_task"]
 
 _KEYS = ("inputs", "tasks", "truncate")
 
@@ -63,11 +63,6 @@ class Asked(NamedTuple):
 def ranks(text: Any) -> bool:
     """Whether a text is a query with its candidates."""
     return isinstance(text, tuple) and isinstance(text[-1], list)
-
-
-def servable(tasks: Mapping[str, Task]) -> dict[str, Task]:
-    """The tasks that have an answer to a text."""
-    return {name: task for name, task in tasks.items() if task.answers_texts}
 
 
 def read_body(body: bytes, tasks: Mapping[str, Task], limits: Limits, only: str | None = None) -> Asked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from motet.answering import require_tasks
+from motet.answering import answerable, require_tasks
 from motet.clusters import joined
 from motet.data.formats import suffix_of
 from motet.errors import RunError
 from motet.model import load, made
 from motet.serving.rows import answers
 from motet.serving.tables import Writer, schema_of, writer_for
-from motet.tasks.base import Task
 
 __all__ = ["Worker", "predict_on_ray"]
 
@@ -42,7 +41,7 @@ class Worker:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """One answer a row, in the same order."""
-        able = _able(self._model.tasks)
+        able = answerable(self._model.tasks)
         try:
             found = list(answers(self._model, rows.to_pylist(), list(able)))
         except RunError as error:
@@ -69,7 +68,7 @@ def predict_on_ray(model: Path, file: str, out: Path, tasks: Sequence[str], addr
         raise RunError(f"--ray reads {' '.join(_READERS)} and writes {' '.join(_WRITTEN)}, found {kind} and {form}.")
     known = made(model).tasks
     require_tasks(known, tasks)
-    chosen = _able({name: known[name] for name in tasks or known})
+    chosen = answerable({name: known[name] for name in tasks or known})
     ranking = [name for name, task in chosen.items() if task.group]
     if ranking:
         raise RunError(f"`{ranking[0]}` ranks rows that follow each other, which --ray pulls apart: leave it out.")
@@ -86,10 +85,6 @@ def predict_on_ray(model: Path, file: str, out: Path, tasks: Sequence[str], addr
         finally:
             if out.is_dir() and not any(out.iterdir()):
                 out.rmdir()
-
-
-def _able(tasks: Mapping[str, Task]) -> dict[str, Task]:
-    return {name: task for name, task in tasks.items() if task.answers_texts}
 
 
 def _answered(ray: Any, rows: Any, model: Path, tasks: Sequence[str]) -> Any:

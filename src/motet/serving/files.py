@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from motet.answering import Answering, require_tasks
+from motet.answering import Answering, answerable, require_tasks
 from motet.data.files import content_digest
 from motet.errors import RunError
 from motet.runs import remove, write_atomically
@@ -76,8 +76,7 @@ def predict_file(
     if not source.is_file():
         raise RunError(f"{source} cannot be read: there is no such file.")
     require_tasks(model.tasks, tasks)
-    able = [name for name, task in model.tasks.items() if task.answers_texts]
-    writer = writer_for(target, {name: model.tasks[name] for name in tasks or able})
+    writer = writer_for(target, {name: model.tasks[name] for name in tasks or answerable(model.tasks)})
     parts = _Parts(
         target,
         {"file": content_digest(source), "tasks": list(writer.tasks), "model": _digest(Path(origin)) if origin else ""},

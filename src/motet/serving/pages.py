@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from fastapi import Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from motet.reporting.templating import source_digest, templates_of
 
 __all__ = ["response"]
 
@@ -26,10 +25,10 @@ def response(template: str, status: int = 200, headers: Mapping[str, str] | None
         headers: that it has besides.
         values: that it shows.
     """
-    page = _templates().get_template(template).render(values)
+    page = _templates("motet.serving").get_template(template).render(values)
     allowed: dict[str, list[str]] = {"style": [], "script": []}
     for kind, text in _INLINE.findall(page):
-        allowed[kind].append(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'")
+        allowed[kind].append(source_digest(text))
     policy = [
         "default-src 'none'",
         *(f"{kind}-src {' '.join(digests) or repr('none')}" for kind, digests in allowed.items()),
@@ -48,12 +47,4 @@ def response(template: str, status: int = 200, headers: Mapping[str, str] | None
     return Response(page, status, {**confined, **(headers or {})}, media_type="text/html")
 
 
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("motet.serving"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+_templates = lru_cache(templates_of)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from motet.answering import require_tasks
+from motet.answering import answerable, require_tasks
 from motet.errors import RunError
 from motet.serving.ranks import Ranks
 
@@ -116,8 +116,7 @@ def _requests(row: int, value: Any, model: Answering, tasks: Sequence[str]) -> I
     if isinstance(value, str):
         yield _Request(row, value, chosen)
     elif isinstance(value, Mapping):
-        able = tuple(name for name, task in model.tasks.items() if task.answers_texts)
-        yield from _of_object(row, value, model, chosen or able)
+        yield from _of_object(row, value, model, chosen or tuple(answerable(model.tasks)))
     elif isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value):
         yield _Request(row, tuple(value), chosen)
     else:

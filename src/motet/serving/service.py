@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from motet.serving.asks import Asked, read_body, require_task, servable
+from motet.answering import answerable
+from motet.serving.asks import Asked, read_body, require_task
 from motet.serving.batcher import QueueClosedError, QueueFullError
 from motet.serving.limits import Limits
 from motet.serving.monitoring import Monitor
@@ -42,7 +43,7 @@ class Service:
     """
 
     def __init__(self, predictor: Predictor, limits: Limits, monitor: Monitor) -> None:
-        self.tasks = servable(predictor.tasks)
+        self.tasks = answerable(predictor.tasks)
         if not self.tasks:
             raise ValueError("no task of the model answers texts")
         self.limits, self.monitor = limits, monitor

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from motet.answering import answerable
 from motet.serving.asks import Ask, Part
 from motet.serving.batcher import Batcher, Entry, Order, QueueClosedError
 from motet.serving.limits import Limits
@@ -105,10 +106,9 @@ class Worker(threading.Thread):
 
     def _warm_up(self) -> None:
         """One answer of every task, so that the first request does not wait for what is made at first use."""
-        for name, task in self._predictor.tasks.items():
-            if task.answers_texts:
-                text = ("a",) * len(task.inputs.columns)
-                answer(self._predictor, [Ask((Part(text if len(text) > 1 else text[0], (name,)),))])
+        for name, task in answerable(self._predictor.tasks).items():
+            text = ("a",) * len(task.inputs.columns)
+            answer(self._predictor, [Ask((Part(text if len(text) > 1 else text[0], (name,)),))])
         self.warm.set()
 
     def _read(self, batch: Sequence[Entry[Ask]]) -> None:

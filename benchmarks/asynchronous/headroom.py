@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Headroom", "headroom", "table"]
+__all__ = ["Headroom", "grid", "headroom", "spread", "table"]
 
 
 class Headroom(NamedTuple):
@@ -64,7 +64,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         found = [headroom(line["curves"]) for line in own]
         best = [max(np.mean(list(line["curves"].values()), axis=0)) for line in own]
         peaks = "; ".join(f"{task} {_when(own, task)}" for task in own[0]["curves"])
-        figures = [_spread(values) for values in (*zip(*found, strict=True), best)]
+        figures = [spread(values) for values in (*zip(*found, strict=True), best)]
         rows.append([variant, str(len(own)), *figures, peaks])
     head = [
         "variant",
@@ -75,7 +75,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         "best mean",
         "peak at step, own passes",
     ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+    return grid(head, rows)
 
 
 def _when(lines: Sequence[Mapping[str, Any]], task: str) -> str:
@@ -88,7 +88,13 @@ def _when(lines: Sequence[Mapping[str, Any]], task: str) -> str:
     return f"{steps:.0f} ({passes:.1f})"
 
 
-def _spread(values: Sequence[float]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
     return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{mean(values):.2f}"
 
 

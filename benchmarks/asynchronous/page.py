@@ -13,10 +13,10 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from headroom import headroom, table
+from headroom import grid, headroom, spread, table
 from record import LINES
 from words import AGAIN, CLAIM, HEADROOM, LIMITS, OURS, PLAN, SETUPS, SINGLE, SUM, Setup
 
@@ -113,7 +113,7 @@ def results(contest: Contest) -> str:
     rows = []
     for name, systems in contest.systems.items():
         means = list(contest.means(name).values())
-        row = [name, str(len(means)), _spread(means)]
+        row = [name, str(len(means)), spread(means)]
         if name == base:
             row += ["the best baseline", "", "", ""]
         else:
@@ -123,7 +123,7 @@ def results(contest: Contest) -> str:
         costs = ("steps", "tokens", "seconds", "discarded")
         rows.append([*row, *(f"{mean(of.cost(what) for of in systems.values()):,.0f}" for what in costs)])
     head = ["variant", "seeds", "mean on test", f"less `{base}`", "p", "p, Holm", "share of headroom"]
-    return _table([*head, "steps", "tokens", "s of steps", "steps thrown away"], rows)
+    return grid([*head, "steps", "tokens", "s of steps", "steps thrown away"], rows)
 
 
 def _headroom(contest: Contest) -> float:
@@ -135,8 +135,8 @@ def by_task(contest: Contest) -> str:
     """Every task of every variant on test."""
     rows = []
     for name, systems in contest.systems.items():
-        rows.append([name, *(_spread([of.test[task] for of in systems.values()]) for task in contest.setup.tasks)])
-    return _table(["variant", *contest.setup.tasks], rows)
+        rows.append([name, *(spread([of.test[task] for of in systems.values()]) for task in contest.setup.tasks)])
+    return grid(["variant", *contest.setup.tasks], rows)
 
 
 def differences(contest: Contest) -> str:
@@ -150,7 +150,7 @@ def differences(contest: Contest) -> str:
             sure = holm({task: of.t for task, of in found.items()})
             cells = [f"{_difference(of)}{_p(sure[task], ' (p {})')}" for task, of in found.items()]
             rows.append([f"{name} less {other}", *cells])
-    return _table(["difference", *contest.setup.tasks], rows)
+    return grid(["difference", *contest.setup.tasks], rows)
 
 
 def held(contest: Contest) -> str:
@@ -161,10 +161,10 @@ def held(contest: Contest) -> str:
         falls = [line["peaks"][task] - line["curves"][task][-1] for line in runs for task in line.get("peaks", {})]
         if falls:
             within = sum(fall <= 0.3 for fall in falls)
-            rows.append([name, str(len(falls)), _spread(falls), f"{within} of {len(falls)}"])
+            rows.append([name, str(len(falls)), spread(falls), f"{within} of {len(falls)}"])
     for line in [of for system in contest.systems.get(SUM, {}).values() for of in system.lines]:
         rows.append([f"{SUM}, seed {line['seed']}", "", f"{headroom(line['curves']).fall:.2f} (all tasks)", ""])
-    return _table(["variant", "tasks held", "peak less last score", "within 0.3 points"], rows)
+    return grid(["variant", "tasks held", "peak less last score", "within 0.3 points"], rows)
 
 
 def runs(contest: Contest) -> str:
@@ -176,7 +176,7 @@ def runs(contest: Contest) -> str:
         called = f"{line['variant']} {line['task']}".strip()
         commit = f"`{line['commit'][:7]}`"
         rows.append([called, str(line["seed"]), f"`{line['digest']}`", score, line.get("ended", ""), switched, commit])
-    return _table(["variant", "seed", "settings", "mean on test", "ended", "converged at step", "commit"], rows)
+    return grid(["variant", "seed", "settings", "mean on test", "ended", "converged at step", "commit"], rows)
 
 
 def _difference(of: OverSeeds) -> str:
@@ -185,14 +185,6 @@ def _difference(of: OverSeeds) -> str:
 
 def _p(p: float | None, form: str = "{}") -> str:
     return "" if p is None else form.format("<0.001" if p < 0.001 else f"{p:.3f}")
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{mean(values):.2f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def page(lines: Sequence[Line]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from tests.benchmarks.conftest import programs
 
 from motet.study.definition import read_study
 
@@ -21,12 +20,9 @@ STUDIES = [path for path in sorted(FOLDER.glob("*.yaml")) if "\nbase:" in f"\n{p
 
 
 @pytest.fixture(autouse=True)
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
-    """The programs as modules, which see each other as they do when they are run."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield {name: importlib.import_module(name) for name in NAMES}
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def modules() -> Iterator[dict[str, ModuleType]]:
+    with programs(FOLDER, NAMES) as found:
+        yield found
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

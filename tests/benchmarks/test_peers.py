@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.benchmarks.conftest import programs
 from tests.training.conftest import source
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -31,12 +31,9 @@ NAMES = ("compare", "export_tasks", "given", "table", "with_motet")
 
 
 @pytest.fixture(autouse=True)
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
-    """The programs as modules, which see each other as they do when they are run."""
-    monkeypatch.syspath_prepend(str(PEERS))
-    yield {name: importlib.import_module(name) for name in NAMES}
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def modules() -> Iterator[dict[str, ModuleType]]:
+    with programs(PEERS, NAMES) as found:
+        yield found
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@
 
 The model is the default encoder with fresh heads: what they answer is nonsense, what they cost is not. Servers are
 processes of their own, started with `motet serve`; clients are coroutines of this one. Both sides of a ratio take
-turns, and the first second of a turn is not counted. In `sharing` every model computes with one thread: the threads of
-several servers on few cores would spin against each other, and five models would look far worse than they are.
-Elsewhere `--threads` sets them, for both sides; by default torch takes all cores. Where other programs use the
-machine, `--clock cpu` counts the processor time of the server against that of bare `predict`. Exits with 1 where a
-target is missed.
+turns, and the first second of a turn is not counted. `--threads` sets those of every model; by default torch takes all
+cores, but one in `sharing`: the threads of several servers on few cores spin against each other, and five models look
+far worse than they are. Where other programs use the machine, `--clock cpu` counts the processor time of the server
+against that of bare `predict`. Exits with 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -383,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of the load")
     parser.add_argument("--clients", type=int, default=64, help="of the load")
     options: Any = parser.parse_args(arguments)
-    threads = 1 if options.claim == "sharing" else options.threads
+    threads = options.threads or (1 if options.claim == "sharing" else None)
     if threads:
         torch.set_num_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # of the servers

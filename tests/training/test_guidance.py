@@ -45,7 +45,7 @@ def taught(toys: Toys, *by: PretrainedTeacher, **fields: Any) -> Experiment:
 
 
 def losses(prepared: Prepared, guided: bool = True) -> dict[str, float]:
-    objective = Objective(prepared.model.train(), prepared.devices, guides=prepared.guides if guided else {})
+    objective = Objective(prepared.model.train(), prepared.devices, guides={**prepared.guides} if guided else {})
     return {name: loss.item() for name, loss in objective.losses(step_of(prepared, largest=60)).items()}
 
 
@@ -82,7 +82,7 @@ def test_only_the_tasks_of_the_other_run_are_taught(toys: Toys) -> None:
     prepared = prepare(taught(toys, PretrainedTeacher(str(teacher(toys, 0, 3).folder.path))))
     plain, both = losses(prepared, False), losses(prepared)
     assert {name for name in plain if plain[name] != both[name]} == {"mood", "places"}
-    objective = Objective(prepared.model, prepared.devices, guides=prepared.guides)
+    objective = Objective(prepared.model, prepared.devices, guides={**prepared.guides})
     assert {name for name in plain if objective.kind(name) == "blend"} == {"mood", "places"}
     notes = [note for note in prepared.plan["notes"] if "taught by" in note]
     assert len(notes) == 2
@@ -93,7 +93,7 @@ def test_a_held_task_listens_to_its_own_peak_alone(toys: Toys) -> None:
     prepared = prepare(taught(toys, PretrainedTeacher(str(run.folder.path), states=1.0)))
     chunks = step_of(prepared)
     held = {"mood": Held(Distill(), prepared.guides["mood"].teacher)}
-    with_guides = Objective(prepared.model, prepared.devices, held, guides=prepared.guides).losses(chunks)
+    with_guides = Objective(prepared.model, prepared.devices, held, guides={**prepared.guides}).losses(chunks)
     without = Objective(prepared.model, prepared.devices, held).losses(chunks)
     assert with_guides["mood"].item() == without["mood"].item()
 
@@ -116,7 +116,7 @@ def test_every_shape_can_be_taught_however_rows_are_cut(shape_toys: Toys) -> Non
         taught(shape_toys, PretrainedTeacher(str(teacher(shape_toys, 0, 1, 2, 3).folder.path), states=1.0))
     )
     for of in (prepared, compared):
-        objective = Objective(of.model.train(), of.devices, guides=of.guides)
+        objective = Objective(of.model.train(), of.devices, guides={**of.guides})
         whole = objective.losses(step_of(of, largest=10**6, overhead=10**6))
         pieces = objective.losses(step_of(of, largest=30))
         assert whole.keys() == pieces.keys() == set(of.model.tasks)
@@ -171,7 +171,7 @@ def test_prompts_of_single_tasks_teach_a_shared_one(toys: Toys) -> None:
     plain, both = losses(prepared, False), losses(prepared)
     for name, (soft, distance) in expected.items():
         assert both[name] == pytest.approx(plain[name] + 0.9 * (soft + distance), rel=1e-4)
-    objective = Objective(prepared.model, prepared.devices, guides=prepared.guides)
+    objective = Objective(prepared.model, prepared.devices, guides={**prepared.guides})
     torch.stack(list(objective.losses(chunks).values())).sum().backward()  # type: ignore[no-untyped-call]
     shared: Any = dict(prepared.model.named_parameters())
     assert any(name.endswith("shared") and of.grad is not None and of.grad.any() for name, of in shared.items())

@@ -263,6 +263,17 @@ class Tracker:
         patient = stale < self.rule.checks or now.epochs - since.epochs < self.rule.epochs
         return not patient and now.epochs - self.opened >= self.rule.min_epochs
 
+    @property
+    def used(self) -> float:
+        """The share of its patience that is used up, 0 to 1: by the measure of which most is left."""
+        begun = self.begun
+        if self.rule is None or begun is None or self.best is self.checks[-1]:
+            return 0.0
+        stale, since = self._stale(begun)
+        now, rule = self.checks[-1], self.rule
+        spent = ((now.epochs - since.epochs, rule.epochs), (now.epochs - self.opened, rule.min_epochs))
+        return min(1.0, stale / rule.checks, *(have / needed for have, needed in spent if needed > 0))
+
     def _stale(self, begun: Check) -> tuple[int, Check]:
         """Checks without progress, and the check at which progress was last made."""
         assert self.rule is not None

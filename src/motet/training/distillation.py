@@ -28,7 +28,15 @@ from motet.tasks.base import Task
 from motet.training.devices import Devices
 from motet.training.evaluation import Predictions
 
-__all__ = ["Annealing", "OnlineTeacher", "RecordedTeacher", "SoftLabels", "Teacher", "WrittenTeacher", "copied"]
+__all__ = [
+    "Annealing",
+    "OnlineTeacher",
+    "RecordedTeacher",
+    "SoftLabels",
+    "Teacher",
+    "WrittenTeacher",
+    "copied",
+]
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ class Experiment:
         problems = list(_task_problems(self.tasks))
         problems += self.convergence.problems({task.name: task.monitors for task in self.tasks})
         problems += _teacher_problems(self.tasks, self.convergence)
+        problems += _drawn_problems(self.teachers, self.convergence, self.tasks)
         problems += self.sampler.problems(self.tasks)
         problems += self.balance.problems([task.name for task in self.tasks])
         problems += self.schedule.problems([task.name for task in self.tasks])
@@ -170,6 +171,14 @@ def _teacher_problems(tasks: Sequence[Task], convergence: Convergence) -> Iterab
             yield Problem(
                 f"convergence.then.combine of {task.name}", rule_broken, "predictions", "Set `combine: weights`."
             )
+
+
+def _drawn_problems(
+    teachers: Sequence[PretrainedTeacher], convergence: Convergence, tasks: Sequence[Task]
+) -> Iterable[Problem]:
+    responses = [rule.then for task in tasks if (rule := convergence.of(task.name)) is not None]
+    if teachers and any(isinstance(then, Distill) and then.gradual for then in responses):
+        yield Problem("teachers", "cannot go with `gradual`: each says how much of the truth is learnt")
 
 
 def _penalty_problems(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -112,7 +112,7 @@ def guides_of(
 
 
 @contextmanager
-def read_by_heads(arrangement: Arrangement, tasks: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def read_by_heads(arrangement: Arrangement, tasks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
     """What the heads of tasks read while a model answers, ``[units, width]``, by task; of several times, the last."""
     seen: dict[str, Tensor] = {}
     listening = [

@@ -95,6 +95,7 @@ class Monitor:
         while due := self._due():
             self._converge(due[0])
         self._use_left_budget()
+        self._draw()
         self.commit()
 
     def commit(self) -> None:
@@ -295,6 +296,15 @@ class Monitor:
             standing.fallen = True
             self._warn("held-task-fell", task, f"has fallen {fall:.4f} below the peak it was converged at.")
 
+    def _draw(self) -> None:
+        """Draw the tasks that make no progress to their best weights so far, where the rule says so."""
+        for task, standing in self.standings.items():
+            rule, tracker = self.rules[task], standing.tracker
+            if rule is not None and isinstance(rule.then, Distill) and rule.then.gradual and tracker.checks:
+                used = tracker.used if standing.status == "learning" else 0.0
+                bests = [check.snapshot for check in tracker.bests(_made_of(rule))]
+                self.teaching.draw(task, bests, rule.then, used)
+
     def _use_left_budget(self) -> None:
         """When nobody learns any more, reopen the tasks that the remaining budget would serve."""
         if any(self.standings[task].status == "learning" for task in self.trainer.ahead):
@@ -370,6 +380,7 @@ class Monitor:
                 then = self._rule(task).then
                 assert isinstance(then, Distill)
                 self.teaching.resume(task, standing.teachers, standing.labels, then, standing.since)
+        self._draw()
 
 
 def _made_of(rule: Patience) -> int:

@@ -21,7 +21,7 @@ from motet.training.guidance import Guide, read_by_heads
 from motet.training.representations import Representations
 from motet.training.responses import Distill
 
-__all__ = ["Held", "Kind", "Objective"]
+__all__ = ["Drawn", "Held", "Kind", "Objective"]
 
 Kind = Literal["truth", "distill", "blend", "off"]
 
@@ -53,6 +53,25 @@ class Held:
             return weight * (1 - self.annealing.truth), weight * self.annealing.truth
         return weight, 1 - weight if self.response.blend else 0.0
 
+    def logits(self, chunk: Chunk, task: str) -> Tensor | None:
+        """What the teacher says to the rows that the task owns in a chunk."""
+        return self.teacher.logits(chunk, task)
+
+
+@dataclass(frozen=True)
+class Drawn(Held):
+    """A task that makes no progress, and is drawn to where it was best.
+
+    Args:
+        used: the share of its patience that is used up.
+    """
+
+    used: float = 0.0
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        return self.used * self.response.weight, 1 - self.used
+
 
 @dataclass
 class Objective:
@@ -66,7 +85,8 @@ class Objective:
         devices: of this process.
         held: the tasks that are held, by name.
         representations: kept beside the losses, where they are wanted.
-        guides: by task, a model of another run that teaches it until it is held.
+        guides: by task, what teaches it beside its labels until it is held: a model of another run, or its own best
+            weights so far.
 
     Attributes:
         extras: this process's part of what the architecture adds to the losses of the batch read last, by name.
@@ -76,7 +96,7 @@ class Objective:
     devices: Devices
     held: dict[str, Held] = field(default_factory=dict)
     representations: Representations | None = None
-    guides: Mapping[str, Guide] = field(default_factory=dict)
+    guides: dict[str, Guide | Held] = field(default_factory=dict)
     extras: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
@@ -112,11 +132,13 @@ class Objective:
         with self.devices.autocast():  # once a step: it keeps the weights that it has cast until it ends
             for chunk in (chunk for chunk in chunks if chunk.shard == self.devices.rank):
                 chunk = chunk.to(self.devices.device)
-                with read_by_heads(self.model.arrangement, self._compared(chunk)) as features:
+                compared = self._compared(chunk)
+                with read_by_heads(self.model.arrangement, compared) as features:
                     answered = self._read(chunk)
                 self._keep_extras(len(chunk.tokens) / rows)
                 for name, logits in answered.items():
-                    teacher = self._teacher(chunk, name)
+                    lesson = self._lesson(name)
+                    teacher = None if lesson is None else lesson.logits(chunk, name)
                     for place, (weight, of) in enumerate(self._answers(name, logits)):
                         piece = _Said(of, teacher, chunk.owned[name], weight)
                         if tasks[name].group:
@@ -124,7 +146,7 @@ class Objective:
                         else:
                             _add(sums, name, self._loss(name, piece, sizes[name]))
                 for name, read in features.items():
-                    _add(sums, name, self.guides[name].distance(read, name) / max(1, sizes[name].units))
+                    _add(sums, name, compared[name].distance(read, name) / max(1, sizes[name].units))
             for (name, _), pieces in said.items():
                 _add(sums, name, self._loss(name, _joined(pieces), sizes[name]))
         return {name: tasks[name].weight * sums[name] for name in sizes if name in sums}
@@ -139,16 +161,14 @@ class Objective:
         early = self.model.arrangement.early.get(name)
         return [(1.0, logits)] if early is None else [(1.0, logits), early]
 
-    def _teacher(self, chunk: Chunk, name: str) -> Tensor | None:
-        """What the teacher of a task says to its rows, if it has one."""
-        if name in self.held:
-            return self.held[name].teacher.logits(chunk, name)
-        return self.guides[name].logits(chunk, name) if name in self.guides else None
+    def _lesson(self, name: str) -> Guide | Held | None:
+        """Who else teaches a task."""
+        return self.held.get(name) or self.guides.get(name)
 
-    def _compared(self, chunk: Chunk) -> list[str]:
-        """The tasks of a chunk whose teacher is to read what they read."""
-        learning = (name for name in chunk.owned if name in self.guides and name not in self.held)
-        return [name for name in learning if self.guides[name].recipe.states]
+    def _compared(self, chunk: Chunk) -> dict[str, Guide]:
+        """The teachers whose heads are to read what those of the tasks of a chunk read."""
+        lessons = ((name, self._lesson(name)) for name in chunk.owned)
+        return {name: lesson for name, lesson in lessons if isinstance(lesson, Guide) and lesson.recipe.states}
 
     def _keep_extras(self, share: float) -> None:
         for name, value in self.model.arrangement.extras.items():
@@ -162,7 +182,7 @@ class Objective:
         return chunk
 
     def _loss(self, name: str, said: _Said, sizes: _Sizes) -> Tensor:
-        task, taught = self.model.tasks[name], self.held.get(name) or self.guides.get(name)
+        task, taught = self.model.tasks[name], self._lesson(name)
         if taught is None or said.teacher is None:  # true labels, or those that the teacher has written
             weight = said.weight * (1.0 if taught is None else taught.shares[0])
             return weight * _truth(task, said) / max(1, sizes.labelled)

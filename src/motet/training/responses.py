@@ -37,6 +37,9 @@ class Distill(Response):
             in the target, or squared errors, that is to learn from the target ``u * truth + (1 - u) * teacher``.
             Source: Clark, Luong, Khandelwal, Manning, Le 2019, "BAM! Born-Again Multi-Task Networks for Natural
             Language Understanding".
+        gradual: begin before the switch: while a task makes no progress it learns from
+            ``(1 - u) * truth + u * weight * distillation``, where u is the share of its patience that is used up, and
+            the teacher its best weights so far, which predict every batch anew; progress takes it back to the truth.
         snapshots: the teacher is made of the weights at so many of the best checks, the peak among them.
         combine: how: `weights` takes their mean, `predictions` the mean of what each of them says, in logits.
             Sources: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018, "Averaging Weights Leads to Wider Optima and
@@ -58,6 +61,7 @@ class Distill(Response):
     teacher: Literal["recorded", "online", "written"] = "recorded"
     blend: bool = False
     anneal: bool = False
+    gradual: bool = False
     snapshots: int = 1
     combine: Literal["weights", "predictions"] = "weights"
     share: float = 1.0
@@ -70,7 +74,7 @@ class Distill(Response):
             yield Problem("weight", "must be positive", str(self.weight), "To let the task go, use `then: drop`.")
         if self.blend and not self.weight <= 1:
             yield Problem("weight", "must be at most 1 in a blend", str(self.weight))
-        for name in ("blend", "anneal"):
+        for name in ("blend", "anneal", "gradual"):
             if getattr(self, name) and self.teacher == "written":
                 yield Problem(name, "needs predictions of the true texts, and a teacher that writes has none", "true")
         if self.blend and self.anneal:

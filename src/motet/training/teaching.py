@@ -23,7 +23,7 @@ from motet.training.distillation import (
     copied,
 )
 from motet.training.evaluation import Predictions, predict_parts, write_parts
-from motet.training.objective import Held
+from motet.training.objective import Drawn, Held
 from motet.training.responses import Distill
 from motet.training.snapshots import Snapshots
 from motet.training.trainer import Trainer
@@ -66,6 +66,20 @@ class Teaching:
         clock, end = self._trainer.clock, self._trainer.experiment.training.steps
         annealing = Annealing(lambda: clock.logical, since, end) if response.anneal else None
         self._trainer.objective.held[task] = Held(response, self._teacher(task, snapshots, file, response), annealing)
+
+    def draw(self, task: str, snapshots: Sequence[str], response: Distill, used: float) -> None:
+        """Let a task that still learns be taught by its best weights so far, beside the truth.
+
+        Args:
+            task: not converged.
+            snapshots: that the teacher is made of, that of the peak first.
+            response: how it would be held.
+            used: the share of its patience that is used up; with 0 it learns from the truth alone.
+        """
+        guides = self._trainer.objective.guides
+        guides.pop(task, None)
+        if used:
+            guides[task] = Drawn(response, self._teacher(task, snapshots, "", response), used=used)
 
     def end(self, task: str) -> None:
         """Let a task go back to its true labels."""

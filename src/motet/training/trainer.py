@@ -81,7 +81,7 @@ class Trainer:
         self.clock = clock or Clock()
         self.penalties = Penalties(experiment.regularisers, model, devices)
         representations = Representations(model) if self.penalties.reads else None
-        self.objective = Objective(model, devices, representations=representations, guides=guides or {})
+        self.objective = Objective(model, devices, representations=representations, guides={**(guides or {})})
         known = facts(corpus, experiment.convergence)
         self.scheduler = experiment.schedule.build(known, experiment.training.seed)
         self.balancer = experiment.balance.build(known).to(devices.device)

@@ -2,11 +2,13 @@
 
     python benchmarks/architectures.py --precision bf16
     python benchmarks/architectures.py --only adapters mmoe --layers 2
+    python benchmarks/architectures.py --own --only adapters lora
     python benchmarks/architectures.py --fifty --only adapters lora mmoe mixture_of_experts
 
-The five tasks of `motet demo`. Two models take turns with the same rows; memory is the most that a process of its own
-ever held, encoder and libraries included. With `--fifty`, fifty tasks on sources of their own against five of them, at
-equal tokens.
+The five tasks of `motet demo`, three of which read the same rows: hard sharing reads them once, an architecture that
+computes differently for each task reads them for each. With `--own` each of five tasks has rows of its own. Two models
+take turns with the same rows; memory is the most that a process of its own ever held, encoder and libraries included.
+With `--fifty`, fifty tasks on sources of their own against five of them, at equal tokens.
 """
 
 from __future__ import annotations
@@ -48,6 +50,11 @@ def many(count: int) -> tuple[Task, ...]:
     return tuple(replace(kind, name=f"kind{at}", source=source) for at, source in enumerate(sources))
 
 
+def chosen(options: argparse.Namespace) -> tuple[Task, ...]:
+    """The five tasks that are asked for."""
+    return many(5) if options.own else five()
+
+
 def case(name: str, of: tuple[Task, ...], options: argparse.Namespace, tokens: int = 1024) -> Case:
     """A run of an architecture as it comes; the tasks are halved where it needs groups."""
     middle, called = len(of) // 2, [task.name for task in of]
@@ -80,13 +87,14 @@ def compared(first: Case, second: Case, options: argparse.Namespace) -> list[flo
 def peak(name: str, options: argparse.Namespace) -> float:
     """MiB that a process of its own held at most while it took some steps."""
     layers = [] if options.layers is None else ["--layers", str(options.layers)]
-    command = [sys.executable, __file__, "--peak", name, "--precision", options.precision, *layers]
+    own = ["--own"] if options.own else []
+    command = [sys.executable, __file__, "--peak", name, "--precision", options.precision, *layers, *own]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def report_peak(name: str, options: argparse.Namespace) -> None:
     """Take some steps and print the most memory that was held, in MiB."""
-    measured = case(name, five(), options)
+    measured = case(name, chosen(options), options)
     with (
         tempfile.TemporaryDirectory(prefix="motet-architectures-") as folder,
         opened(measured, Path(folder)) as subject,
@@ -97,11 +105,11 @@ def report_peak(name: str, options: argparse.Namespace) -> None:
 
 def against_plain(names: list[str], options: argparse.Namespace) -> list[Row]:
     """A step and the memory of each, of those of hard sharing."""
-    plain, rows = case(_PLAIN, five(), options), []
+    plain, rows = case(_PLAIN, chosen(options), options), []
     memory = peak(_PLAIN, options)
     for name in names:
         if name != _PLAIN:
-            ratios = compared(plain, case(name, five(), options), options)
+            ratios = compared(plain, case(name, chosen(options), options), options)
             rows.append(Row("docstrings", f"{name}: a step", ratios, most=_MOST.get(name)))
             rows.append(Row("docstrings", f"{name}: memory", [peak(name, options) / memory]))
             print(table(rows[-2:]), flush=True)
@@ -123,6 +131,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of the architectures; by default all")
+    parser.add_argument("--own", action="store_true", help="five tasks with rows of their own")
     parser.add_argument("--fifty", action="store_true", help="fifty tasks against five")
     parser.add_argument("--peak", metavar="NAME", help=argparse.SUPPRESS)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")

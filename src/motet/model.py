@@ -41,7 +41,7 @@ from motet.reporting.card import plain_card
 from motet.runs import RunFolder
 from motet.tasks.base import Task
 
-__all__ = ["Made", "MultiTaskModel", "build", "load", "made", "spelled"]
+__all__ = ["Made", "MultiTaskModel", "build", "load", "made", "read_description", "spelled"]
 
 _FORMAT = 1
 _TRUNK = "trunk."
@@ -254,7 +254,7 @@ def made(path: str | Path) -> Made:
 
 
 def _made(path: Path) -> Made:
-    described = _read_description(path)
+    described = read_description(path / "tasks.json", _FORMAT, f"{path} is no model folder: it has no tasks.json.")
     try:
         tasks = {name: spelled("task", task) for name, task in described["tasks"].items()}
         architecture = spelled("architecture", described["architecture"])
@@ -309,18 +309,27 @@ def _require_files(path: Path) -> None:
         raise RunError(f"{path} cannot be loaded: it has no {' and no '.join(missing)}.{told if pickles else ''}")
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    file = path / "tasks.json"
+def read_description(file: Path, newest: int, missing: str) -> dict[str, Any]:
+    """What a file says of the model beside it.
+
+    Args:
+        file: JSON.
+        newest: format that can be read.
+        missing: what to say where there is no such file.
+
+    Raises:
+        RunError: missing, damaged, or of a newer format.
+    """
     if not file.exists():
-        raise RunError(f"{path} is no model folder: it has no tasks.json.")
+        raise RunError(missing)
     try:
         described: Any = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{file} cannot be read ({error}).") from error
     if not isinstance(described, dict) or not isinstance(described.get("format"), int):
         raise RunError(f"{file} is damaged: it does not say its format.")
-    if described["format"] > _FORMAT:
-        raise RunError(f"{path} was written by a newer motet (format {described['format']}). Update motet.")
+    if described["format"] > newest:
+        raise RunError(f"{file.parent} was written by a newer motet (format {described['format']}). Update motet.")
     return cast(dict[str, Any], described)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from motet.answering import Answering, require_tasks
 from motet.data.batches import Chunk
 from motet.encoders.loading import Encoder, load_tokenizer
 from motet.errors import RecipeError, RunError, UserError
-from motet.model import spelled
+from motet.model import read_description, spelled
 from motet.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -121,7 +120,8 @@ class OnnxModel(Answering):
             RunError: onnxruntime or a file is missing, damaged or of a newer format; an unknown task.
         """
         path = Path(folder)
-        described = _read_description(path)
+        missing = f"{path} holds no export: it has no {DESCRIPTION}. `motet export RUN --out {path}` makes one."
+        described = read_description(path / DESCRIPTION, FORMAT, missing)
         try:
             known: dict[str, Task] = {name: spelled("task", task) for name, task in described["tasks"].items()}
             learnt = {name: torch.tensor(rows) for name, rows in described["learnt"].items()}
@@ -157,19 +157,3 @@ def open_session(path: Path) -> InferenceSession:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes of errors have no public base
         raise RunError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    file = path / DESCRIPTION
-    if not file.exists():
-        raise RunError(f"{path} holds no export: it has no {DESCRIPTION}. `motet export RUN --out {path}` makes one.")
-    try:
-        described: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} cannot be read ({error}).") from error
-    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
-        raise RunError(f"{file} is damaged: it does not say its format.")
-    if described["format"] > FORMAT:
-        raise RunError(f"{path} was written by a newer motet (format {described['format']}). Update motet.")
-    found: dict[str, Any] = described
-    return found

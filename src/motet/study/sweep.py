@@ -246,4 +246,5 @@ def _about(study: Study) -> dict[str, Any]:
         "baseline": study.baseline,
         "search": [list(settings) for settings in study.search if settings],
         "single_task": study.single_task,
+        "alone": list(study.alone),
     }

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from motet.recipe.loading import load
-from motet.recipe.parts import kind_of_part, sentences, summary
+from motet.recipe.parts import kind_of_part, sentences, summary, types_of
 from motet.recipe.sections import Recipe
 from motet.registry import Kind, describe, names, part_name
 from motet.spelling import to_yaml
 from motet.training.experiment import Experiment
+from motet.training.pretrained_teachers import PretrainedTeacher
 
 __all__ = ["fill", "to_yaml"]
 
@@ -31,6 +32,10 @@ _ORDER = (
     "start_from",
     "teachers",
 )
+_LISTS = {  # sections that hold several parts, and are mostly empty
+    "regularisers": lambda: f"losses beside those of the tasks: {', '.join(names('regulariser'))}",
+    "teachers": lambda: f"finished runs that teach tasks beside their labels: {', '.join(types_of(PretrainedTeacher))}",
+}
 _WIDTH = 100
 
 
@@ -65,9 +70,9 @@ class _Filling:
                 yield "tasks:"
                 for name, task in self._recipe.tasks.items():
                     yield from self._entry(name, task, 2)
-            elif section == "regularisers":
-                yield from self._comment(f"losses beside those of the tasks: {', '.join(names('regulariser'))}", "")
-                yield from self._entry(section, experiment.regularisers, 0)
+            elif section in _LISTS:
+                yield from self._comment(_LISTS[section](), "")
+                yield from self._entry(section, getattr(experiment, section), 0)
             elif section != "sources":
                 yield from self._entry(section, getattr(experiment, section), 0)
             if section != _ORDER[-1] and (section != "sources" or self._recipe.sources):

@@ -60,6 +60,11 @@ The paper's recurrent networks are quoted with a mean accuracy of about 82 for s
 shared-private model (all test rows; quoted from memory, not read again). A linear model on TF-IDF features has 85.1
 with a model for each domain, and 88.2 with one for all. Of the 6,400 test rows 539 repeat a training text of their
 domain; the second mean leaves them out.
+
+What it shows: one model for all is four points above a model for each domain at equal tokens, and neither private
+states nor the adversary add to that; plain hard sharing is ahead in every seed. In the paper, whose networks begin with
+word vectors and not with a pretrained encoder, the adversarial model is ahead. All of them are below the linear model
+for all domains: half of the reviews are longer than 96 sub-words and were cut, and each was read once.
 """
 
 _ARCHITECTURES = """# Intent and slots: who reads whom

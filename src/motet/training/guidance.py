@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class Guide:
     annealing: Annealing | None = None
     _read: dict[str, Tensor] = field(default_factory=dict, init=False)
 
+    def timed(self, now: Callable[[], int], steps: int) -> Guide:
+        """The same in a run of so many logical steps, in whose course it gives way to the truth, if it is to."""
+        return replace(self, annealing=Annealing(now, 0, steps)) if self.recipe.anneal else self
+
     @property
     def temperature(self) -> float:
         """Softens teacher and student."""
@@ -74,17 +78,13 @@ class Guide:
         return weight * difference / features.shape[1]
 
 
-def guides_of(
-    teachers: Sequence[PretrainedTeacher], model: MultiTaskModel, devices: Devices, now: Callable[[], int], steps: int
-) -> dict[str, Guide]:
+def guides_of(teachers: Sequence[PretrainedTeacher], model: MultiTaskModel, devices: Devices) -> dict[str, Guide]:
     """The teacher of every task that has one.
 
     Args:
         teachers: of the experiment.
         model: to be taught.
         devices: of this process.
-        now: tells the logical step.
-        steps: of the run.
 
     Raises:
         RecipeError: models that are not there, that teach none of the tasks or answer them otherwise, or teach one
@@ -103,9 +103,8 @@ def guides_of(
         faults = [*_strange(recipe, older, model, taught), *(_twice(name, recipe) for name in taught if name in found)]
         problems += [problem.under(f"teachers.{place}") for problem in faults]
         older = older.to(devices.device).requires_grad_(False).eval()
-        annealing = Annealing(now, 0, steps) if recipe.anneal else None
         teacher = OnlineTeacher([older], older.tasks, devices)
-        found |= {name: Guide(recipe, older, teacher, annealing) for name in taught}
+        found |= {name: Guide(recipe, older, teacher) for name in taught}
     if problems:
         raise RecipeError(problems)
     return found

@@ -28,7 +28,6 @@ from motet.training.experiment import Experiment
 from motet.training.feed import Feed
 from motet.training.footprint import bytes_per_token, soft_label_bytes
 from motet.training.guidance import Guide, guides_of
-from motet.training.optimisation import Clock
 from motet.training.penalties import require_fitting
 from motet.training.responses import Distill
 from motet.training.trainer import facts, seed_everything
@@ -48,7 +47,6 @@ class Prepared:
         model: with fresh heads.
         devices: of this process.
         feed: at its beginning.
-        clock: before the first step.
         guides: by task, the model of another run that teaches it.
         baselines: by task, the score of a constant answer; None where there is none.
         plan: the `plan` event.
@@ -59,7 +57,6 @@ class Prepared:
     model: MultiTaskModel
     devices: Devices
     feed: Feed
-    clock: Clock
     guides: dict[str, Guide]
     baselines: dict[str, float | None]
     plan: Event
@@ -91,8 +88,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     model = build(experiment.encoder, experiment.architecture, corpus.tasks)
     begun = taken(model, experiment.start_from)
     require_fitting(experiment.regularisers, model)
-    clock = Clock()
-    guides = guides_of(experiment.teachers, model, devices, lambda: clock.logical, training.steps)
+    guides = guides_of(experiment.teachers, model, devices)
     if devices.rank:
         torch.manual_seed(training.seed + devices.rank)  # equal weights, but dropout of its own in every process
     feed = Feed(corpus, experiment, model.padding(), devices.count)
@@ -104,7 +100,7 @@ def prepare(experiment: Experiment, folder: Path | None = None, precision: str |
     taught = [f"{task}: taught by {guide.recipe.run} beside its labels" for task, guide in guides.items()]
     plan["notes"] = [*begun, *taught, *plan["notes"]]
     plan["tasks"] = [{**row, "baseline": floors[row["name"]]} for row in plan["tasks"]]
-    return Prepared(experiment, corpus, model, devices, feed, clock, guides, floors, plan)
+    return Prepared(experiment, corpus, model, devices, feed, guides, floors, plan)
 
 
 def _require_splits(corpus: Corpus) -> None:

@@ -265,10 +265,8 @@ def trainer_of(prepared: Prepared, log: EventLog | None, feed: Feed | None = Non
         rate=lambda: trainer.rate,
         name_rows=lambda task, examples: row_names(corpus, task, examples),
     )
-    clock, guides = prepared.clock, prepared.guides
-    trainer = Trainer(
-        prepared.experiment, corpus, prepared.model, devices, feed or prepared.feed, journal, clock, guides
-    )
+    feed = feed or prepared.feed
+    trainer = Trainer(prepared.experiment, corpus, prepared.model, devices, feed, journal, prepared.guides)
     return trainer
 
 

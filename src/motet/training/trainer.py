@@ -29,7 +29,7 @@ from motet.training.experiment import Experiment
 from motet.training.feed import Feed
 from motet.training.guidance import Guide
 from motet.training.journal import Journal
-from motet.training.objective import Objective
+from motet.training.objective import Held, Objective
 from motet.training.optimisation import Clock, Optimiser, rate
 from motet.training.penalties import Penalties
 from motet.training.representations import Representations
@@ -53,7 +53,6 @@ class Trainer:
         devices: of this process.
         feed: the rows of every step.
         journal: told about every step.
-        clock: at the first of them.
         guides: by task, a model of another run that teaches it.
 
     Attributes:
@@ -69,7 +68,6 @@ class Trainer:
         devices: Devices,
         feed: Feed,
         journal: Journal,
-        clock: Clock | None = None,
         guides: Mapping[str, Guide] | None = None,
     ) -> None:
         self.experiment = experiment
@@ -78,10 +76,12 @@ class Trainer:
         self.devices = devices
         self.feed = feed
         self.journal = journal
-        self.clock = clock or Clock()
+        self.clock = Clock()
         self.penalties = Penalties(experiment.regularisers, model, devices)
         representations = Representations(model) if self.penalties.reads else None
-        self.objective = Objective(model, devices, representations=representations, guides={**(guides or {})})
+        now, end = lambda: self.clock.logical, experiment.training.steps
+        taught: dict[str, Guide | Held] = {task: guide.timed(now, end) for task, guide in (guides or {}).items()}
+        self.objective = Objective(model, devices, representations=representations, guides=taught)
         known = facts(corpus, experiment.convergence)
         self.scheduler = experiment.schedule.build(known, experiment.training.seed)
         self.balancer = experiment.balance.build(known).to(devices.device)

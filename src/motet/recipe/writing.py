@@ -70,10 +70,9 @@ class _Filling:
                 yield "tasks:"
                 for name, task in self._recipe.tasks.items():
                     yield from self._entry(name, task, 2)
-            elif section in _LISTS:
-                yield from self._comment(_LISTS[section](), "")
-                yield from self._entry(section, getattr(experiment, section), 0)
             elif section != "sources":
+                if section in _LISTS:
+                    yield from self._comment(_LISTS[section](), "")
                 yield from self._entry(section, getattr(experiment, section), 0)
             if section != _ORDER[-1] and (section != "sources" or self._recipe.sources):
                 yield ""

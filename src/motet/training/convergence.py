@@ -255,24 +255,24 @@ class Tracker:
     @property
     def converged(self) -> bool:
         """Whether patience has run out; never at the peak itself, however little it rose."""
-        begun = self.begun
-        if self.rule is None or begun is None or self.best is self.checks[-1]:
-            return False
-        stale, since = self._stale(begun)
-        now = self.checks[-1]
-        patient = stale < self.rule.checks or now.epochs - since.epochs < self.rule.epochs
-        return not patient and now.epochs - self.opened >= self.rule.min_epochs
+        spent = self._spent
+        return bool(spent) and all(have >= allowed for have, allowed in spent)
 
     @property
     def used(self) -> float:
         """The share of its patience that is used up, 0 to 1: by the measure of which most is left."""
-        begun = self.begun
-        if self.rule is None or begun is None or self.best is self.checks[-1]:
-            return 0.0
-        stale, since = self._stale(begun)
-        now, rule = self.checks[-1], self.rule
-        spent = ((now.epochs - since.epochs, rule.epochs), (now.epochs - self.opened, rule.min_epochs))
-        return min(1.0, stale / rule.checks, *(have / needed for have, needed in spent if needed > 0))
+        spent = self._spent
+        return min(1.0, *(have / allowed for have, allowed in spent if allowed > 0)) if spent else 0.0
+
+    @property
+    def _spent(self) -> tuple[tuple[float, float], ...]:
+        """By every measure of patience how much is used up, of how much; empty before the first and at the peak."""
+        begun, rule = self.begun, self.rule
+        if rule is None or begun is None or self.best is self.checks[-1]:
+            return ()
+        (stale, since), now = self._stale(begun), self.checks[-1]
+        passes = ((now.epochs - since.epochs, rule.epochs), (now.epochs - self.opened, rule.min_epochs))
+        return ((stale, rule.checks), *passes)
 
     def _stale(self, begun: Check) -> tuple[int, Check]:
         """Checks without progress, and the check at which progress was last made."""

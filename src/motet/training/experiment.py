@@ -26,10 +26,10 @@ from motet.training.responses import Distill
 from motet.training.schedules.base import Schedule
 from motet.training.schedules.joint import Joint
 
-__all__ = ["Experiment", "Training"]
+__all__ = ["OTHER_RUNS", "Experiment", "Training"]
 
-
-_OPTIONAL = ("start_from", "teachers")  # other runs: told where there are any
+OTHER_RUNS = ("start_from", "teachers")
+"""Sections that name other runs: told where there are any, and in no card."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class Experiment:
 
     def describe(self) -> dict[str, Any]:
         """The experiment as a recipe spells it."""
-        apart = {"tasks", *(name for name in _OPTIONAL if not getattr(self, name))}
+        apart = {"tasks", *(name for name in OTHER_RUNS if not getattr(self, name))}
         parts = [f.name for f in fields(self) if f.name not in apart]
         tasks = {task.name: {k: v for k, v in describe(task).items() if k != "name"} for task in self.tasks}
         return {"tasks": tasks, **{part: describe(getattr(self, part)) for part in parts}}

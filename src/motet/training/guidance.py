@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -53,9 +53,12 @@ class Guide:
     @property
     def shares(self) -> tuple[float, float]:
         """What the distillation loss and the true-label loss are multiplied by."""
-        if self.annealing is None:
-            return self.recipe.weight, 1.0
-        return self.recipe.weight * (1 - self.annealing.truth), self.annealing.truth
+        return self.recipe.weight * self._share, 1.0 if self.annealing is None else self.annealing.truth
+
+    @property
+    def _share(self) -> float:
+        """What is left of the teacher by now."""
+        return 1.0 if self.annealing is None else 1 - self.annealing.truth
 
     def logits(self, chunk: Chunk, task: str) -> Tensor | None:
         """What the teacher says to the rows that the task owns in a chunk."""
@@ -73,9 +76,8 @@ class Guide:
         Returns:
             The sum over the units of mean squared differences, times the weight that it has by now.
         """
-        weight = self.recipe.states * (1 - self.annealing.truth if self.annealing is not None else 1.0)
         difference = functional.mse_loss(features.float(), self._read[task].float(), reduction="sum")
-        return weight * difference / features.shape[1]
+        return self.recipe.states * self._share * difference / features.shape[1]
 
 
 def guides_of(teachers: Sequence[PretrainedTeacher], model: MultiTaskModel, devices: Devices) -> dict[str, Guide]:
@@ -155,20 +157,21 @@ def _strange(
         rule = f"reads {older.max_length} sub-words at most, and the recipe {model.max_length}"
         yield Problem("run", rule, recipe.run, f"Set encoder.max_length to {older.max_length}.")
     for name in taught:
-        theirs, ours = _answers(older.tasks), _answers(model.tasks)
-        if theirs[name] != ours[name]:
-            yield Problem("run", f"answers `{name}` with {theirs[name]}, and the recipe with {ours[name]}", recipe.run)
-        elif recipe.states and _width(older, name) != _width(model, name):
-            rule = f"compares what heads read, {_width(older, name)} numbers for `{name}` there and "
-            yield Problem("states", f"{rule}{_width(model, name)} here", str(recipe.states), "Set it to 0.")
-        elif recipe.states and not _width(model, name):
+        theirs, ours = _answer(older.tasks[name]), _answer(model.tasks[name])
+        there, here = _width(older, name), _width(model, name)
+        if theirs != ours:
+            yield Problem("run", f"answers `{name}` with {theirs}, and the recipe with {ours}", recipe.run)
+        elif recipe.states and there != here:
+            rule = f"compares what heads read, {there} numbers for `{name}` there and {here} here"
+            yield Problem("states", rule, str(recipe.states), "Set it to 0.")
+        elif recipe.states and not here:
             rule = f"compares what heads read, and `{name}` has none: it answers with the words of the encoder"
             yield Problem("states", rule, str(recipe.states), "Set it to 0.")
 
 
-def _answers(tasks: Mapping[str, Task]) -> dict[str, str]:
-    """The kind of every task, and what it chooses from."""
-    return {name: f"{part_name(task)} ({', '.join(task.choices) or task.answer})" for name, task in tasks.items()}
+def _answer(task: Task) -> str:
+    """The kind of a task, and what it chooses from."""
+    return f"{part_name(task)} ({', '.join(task.choices) or task.answer})"
 
 
 def _width(model: MultiTaskModel, task: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from motet.registry import describe, part_name
 from motet.reporting.card import run_card
 from motet.runs import Event, RunFolder, write_atomically
-from motet.training.experiment import Experiment
+from motet.training.experiment import OTHER_RUNS, Experiment
 
 __all__ = ["unlike_defaults", "write_card"]
 
@@ -41,7 +41,7 @@ def unlike_defaults(part: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         {'steps': 7}
     """
     for setting in dataclasses.fields(part):
-        if setting.name in ("tasks", "start_from", "teachers") and not place:
+        if setting.name in ("tasks", *OTHER_RUNS) and not place:
             continue
         value, default = getattr(part, setting.name), _default(setting)
         name = f"{place}.{setting.name}" if place else setting.name

@@ -63,9 +63,11 @@ class Drawn(Held):
     """A task that makes no progress, and is drawn to where it was best.
 
     Args:
+        snapshots: that the teacher is made of.
         used: the share of its patience that is used up.
     """
 
+    snapshots: tuple[str, ...] = ()
     used: float = 0.0
 
     @property

@@ -123,20 +123,19 @@ def train(
         >>> run.scores["emotion"]["final"]  # doctest: +SKIP
     """
     parts = {
+        "encoder": encoder if isinstance(encoder, Encoder) else Encoder(encoder),
         "architecture": architecture,
         "sampler": sampler,
         "schedule": schedule,
         "balance": balance,
+        "regularisers": tuple(regularisers),
         "convergence": convergence,
         "training": training,
         "start_from": start_from if isinstance(start_from, Start | None) else Start(str(start_from)),
+        "teachers": tuple(of if isinstance(of, PretrainedTeacher) else PretrainedTeacher(str(of)) for of in teachers),
     }
     given: dict[str, Any] = {name: part for name, part in parts.items() if part is not None}
-    named = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
-    taught = tuple(of if isinstance(of, PretrainedTeacher) else PretrainedTeacher(str(of)) for of in teachers)
-    experiment = Experiment(
-        tasks=tuple(tasks), encoder=named, regularisers=tuple(regularisers), teachers=taught, **given
-    )
+    experiment = Experiment(tasks=tuple(tasks), **given)
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
     return start(experiment, Path(out), listeners=listeners)

@@ -77,9 +77,12 @@ class Teaching:
             used: the share of its patience that is used up; with 0 it learns from the truth alone.
         """
         guides = self._trainer.objective.guides
-        guides.pop(task, None)
+        before, names = guides.pop(task, None), tuple(snapshots)
         if used:
-            guides[task] = Drawn(response, self._teacher(task, snapshots, "", response), used=used)
+            if isinstance(before, Drawn) and before.snapshots == names:  # the name of a snapshot never comes again
+                guides[task] = replace(before, used=used)
+            else:
+                guides[task] = Drawn(response, self._teacher(task, names, "", response), snapshots=names, used=used)
 
     def end(self, task: str) -> None:
         """Let a task go back to its true labels."""
